@@ -1,0 +1,82 @@
+import type { DType } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Kernel, KernelInputs } from "./kernel.ts";
+
+/** What is known of a Value before its numbers are: element type and shape. */
+export interface Spec {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** A handle to numbers on a device, row-major. The numbers may not be computed yet. */
+export class Value implements Spec {
+  readonly device: Device;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+
+  constructor(device: Device, dtype: DType, shape: readonly number[]) {
+    this.device = device;
+    this.dtype = dtype;
+    this.shape = shape;
+  }
+}
+
+/** Numbers of a checkpoint, still in their file. */
+export interface WeightSource extends Spec {
+  /** The tensor's name in the checkpoint, for messages. */
+  readonly name: string;
+  /** Its bytes, little endian. May be called again. */
+  read(): Promise<Uint8Array>;
+}
+
+/** Element types that weights can be kept in. */
+export type WeightDType = "float32" | "float16" | "bfloat16";
+
+/**
+ * Something that computes. All model code runs inside the synchronous `record` of one `step`; kernels that are
+ * run there are only noted down, and computed when it returns.
+ *
+ * Lifetime: what a step makes (outputs of kernels, uploads) ends with the step, except what is `keep`t.
+ * What `allocate`, `load` and `keep` gave lives until `free`.
+ */
+export interface Device {
+  /** `reference`, `native`, `wasm` or `webgpu`. */
+  readonly kind: string;
+  /** One line for people: what computes here, and why this. */
+  readonly description: string;
+  /** Bytes that are held for Values now. */
+  readonly bytes: number;
+
+  /**
+   * Records one step, computes it, and gives the numbers of the Values that `record` returned.
+   * Steps are computed one after the other, in the order of their calls.
+   *
+   * @throws what `record` throws; nothing of the step is then computed
+   * @throws `signal.reason`, where it is aborted before or between kernels. In-place kernels may have run by then.
+   */
+  step(record: () => readonly Value[], options?: { signal?: AbortSignal }): Promise<Tensor[]>;
+
+  /** Notes a kernel down and gives the handle of its output. Only inside a step. */
+  run<I extends KernelInputs, P>(kernel: Kernel<I, P>, inputs: I, params: P): Value;
+
+  /** Numbers from the host, for this step. Only inside a step. */
+  upload(tensor: Tensor): Value;
+
+  /** The same numbers under another shape of the same size. */
+  view(value: Value, shape: readonly number[]): Value;
+
+  /** Zeros that live until `free`. */
+  allocate(spec: Spec): Value;
+
+  /** Reads a checkpoint's tensor into the device's layout, converted to `dtype`. Lives until `free`. */
+  load(source: WeightSource, dtype: WeightDType): Promise<Value>;
+
+  /** Lets what this step makes outlive it. Only inside a step. */
+  keep(value: Value): Value;
+
+  /** Gives a living Value's memory back (once the steps that were called before have been computed). */
+  free(value: Value): void;
+
+  /** Waits for running steps, then gives everything back. */
+  dispose(): Promise<void>;
+}

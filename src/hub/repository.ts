@@ -1,0 +1,59 @@
+/** Bytes that can be read from any place without reading the rest. */
+export interface RandomAccess {
+  /** The whole length in bytes. */
+  readonly size: number;
+  /** Exactly `length` bytes from `offset`. Rejects where that is past the end. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * The files of one checkpoint at one revision, wherever they lie: a folder, the shared cache, the Hub.
+ * Paths are relative, with `/`. A file that is not there yet is downloaded when it is first asked for.
+ */
+export interface Repository {
+  /** As the user named it: a folder or a Hub id. */
+  readonly name: string;
+  /** Whether the file exists (without downloading it). */
+  has(path: string): Promise<boolean>;
+  /** A small file, whole. Rejects with CheckpointError or HubError naming it where there is none or it is too large. */
+  text(path: string): Promise<string>;
+  /** A small file, parsed. Rejects with CheckpointError naming the file and place where it is not JSON. */
+  json(path: string): Promise<unknown>;
+  /** A large file. */
+  open(path: string): Promise<RandomAccess>;
+  /** The paths of all files, without downloading any. */
+  list(): Promise<string[]>;
+}
+
+/** Where `from_pretrained` looks. Names and defaults are Transformers'. */
+export interface HubOptions {
+  revision?: string;
+  token?: string | boolean | null;
+  cache_dir?: string;
+  local_files_only?: boolean;
+  force_download?: boolean;
+  subfolder?: string;
+  signal?: AbortSignal;
+  progress_callback?: (progress: Progress) => void;
+}
+
+/** Names of HubOptions, for option checks. */
+export const HUB_OPTIONS: readonly string[] = [
+  "revision",
+  "token",
+  "cache_dir",
+  "local_files_only",
+  "force_download",
+  "subfolder",
+  "signal",
+  "progress_callback",
+];
+
+/** How far a long job is. `loaded` and `total` are bytes. */
+export interface Progress {
+  status: "download" | "load" | "pack";
+  file?: string;
+  loaded: number;
+  total: number;
+}
