@@ -1,0 +1,62 @@
+import type { Value } from "../devices/device.ts";
+import { kernel } from "../devices/kernel.ts";
+import { erf } from "./erf.ts";
+import { expectSize, f32, float32 } from "./host.ts";
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+const softplus = (x: number): number => (x > 20 ? x : Math.log1p(Math.exp(x)));
+const clip = (x: number, low: number, high: number): number => Math.min(high, Math.max(low, x));
+const gelu = (x: number): number => 0.5 * x * (1 + erf(x * Math.SQRT1_2));
+const geluTanh = (x: number): number =>
+  0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+
+/** The functions of Transformers' ACT2FN that need no numbers of their own, under its names. */
+export const ACTIVATIONS = {
+  gelu,
+  gelu_python: gelu,
+  gelu_new: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  gelu_python_tanh: geluTanh,
+  gelu_accurate: geluTanh,
+  gelu_fast: (x: number) => 0.5 * x * (1 + Math.tanh(x * 0.7978845608 * (1 + 0.044715 * x * x))),
+  gelu_10: (x: number) => clip(gelu(x), -10, 10),
+  quick_gelu: (x: number) => x * sigmoid(1.702 * x),
+  silu: (x: number) => x * sigmoid(x),
+  swish: (x: number) => x * sigmoid(x),
+  relu: (x: number) => Math.max(0, x),
+  relu2: (x: number) => Math.max(0, x) ** 2,
+  relu6: (x: number) => clip(x, 0, 6),
+  leaky_relu: (x: number) => (x < 0 ? 0.01 * x : x),
+  mish: (x: number) => x * Math.tanh(softplus(x)),
+  sigmoid,
+  tanh: Math.tanh,
+  linear: (x: number) => x,
+} satisfies Record<string, (x: number) => number>;
+
+/** The name of an activation, as `hidden_act` of a config has it. */
+export type ActivationName = keyof typeof ACTIVATIONS;
+
+/** y = act(x), element by element. Any shape. */
+export const activation = kernel<{ x: Value }, { act: ActivationName }>({
+  name: "activation",
+  shape: ({ x }) => float32(...x.shape),
+  reference({ x, y }, { act }) {
+    const [input, output, f] = [f32(x), f32(y), ACTIVATIONS[act]];
+    for (let i = 0; i < output.length; i++) output[i] = f(input[i]);
+  },
+  tolerance: 1e-6,
+});
+
+/** y = act(gate) * up, element by element: the inner part of a gated MLP. [T, I], [T, I] -> [T, I] */
+export const gatedActivation = kernel<{ gate: Value; up: Value }, { act: ActivationName }>({
+  name: "gated_activation",
+  shape({ gate, up }) {
+    expectSize("gated_activation", "columns of up", up.shape[1], gate.shape[1]);
+    return float32(...gate.shape);
+  },
+  reference({ gate, up, y }, { act }) {
+    const [g, u, output, f] = [f32(gate), f32(up), f32(y), ACTIVATIONS[act]];
+    for (let i = 0; i < output.length; i++) output[i] = f(g[i]) * u[i];
+  },
+  tolerance: 1e-6,
+});

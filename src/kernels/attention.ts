@@ -1,0 +1,217 @@
+import type { Spec, Value } from "../devices/device.ts";
+import { type HostArrays, kernel } from "../devices/kernel.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { expectSize, f32, float32, i32 } from "./host.ts";
+
+/** What attention needs beside its arrays. */
+export interface AttentionParams {
+  heads: number;
+  kv_heads: number;
+  /** Scores are multiplied by it. */
+  scale: number;
+}
+
+/** Over a cache: also how many keys, its own included, a row sees (0: all before it). */
+export interface PagedAttentionParams extends AttentionParams {
+  window: number;
+}
+
+/** For the kernels that give probabilities: the elements of the output, all sequences together. */
+interface WeightsSize {
+  size: number;
+}
+
+/** `q` [T, H*d], `k` and `v` [T, Hkv*d]; `table` int32 [S, 2]: a sequence's first row and its rows. */
+type RowInputs = { q: Value; k: Value; v: Value; table: Value };
+
+/**
+ * `q` [T, H*d]; `keys` and `values` [P, Hkv, page, d], the pool of pages; `table` int32 [S, 4]: a sequence's first
+ * row, its rows, the keys before them, and where its pages begin in `pages` int32.
+ */
+type PagedInputs = { q: Value; keys: Value; values: Value; table: Value; pages: Value };
+
+/** Attention over any layout of keys, as the loops below see it. */
+interface Problem {
+  q: Float32Array;
+  keys: Float32Array;
+  values: Float32Array;
+  heads: number;
+  dim: number;
+  scale: number;
+  sequences: Sequence[];
+}
+
+interface Sequence {
+  first: number;
+  rows: number;
+  keys: number;
+  /** Where key (and value) `j` of head `h` begins. */
+  locate(h: number, j: number): number;
+  /** The keys that row `i` sees: from, to (not included). */
+  visible(i: number): [number, number];
+}
+
+/** Called for each sequence, head and row with its probabilities, which stand in `weights` from `from` to `to`. */
+type UseRow = (
+  s: Sequence,
+  h: number,
+  i: number,
+  weights: Float64Array,
+  from: number,
+  to: number,
+) => void;
+
+function eachRow({ q, keys, heads, dim, scale, sequences }: Problem, use: UseRow): void {
+  const weights = new Float64Array(Math.max(0, ...sequences.map((s) => s.keys)));
+  for (const s of sequences)
+    for (let h = 0; h < heads; h++)
+      for (let i = 0; i < s.rows; i++) {
+        const [from, to] = s.visible(i);
+        const at = ((s.first + i) * heads + h) * dim;
+        for (let j = from; j < to; j++) weights[j] = dot(q, at, keys, s.locate(h, j), dim) * scale;
+        softmax(weights.subarray(from, to));
+        use(s, h, i, weights, from, to);
+      }
+}
+
+function dot(a: Float32Array, aAt: number, b: Float32Array, bAt: number, length: number): number {
+  let sum = 0;
+  for (let d = 0; d < length; d++) sum += a[aAt + d] * b[bAt + d];
+  return sum;
+}
+
+function softmax(scores: Float64Array): void {
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let j = 0; j < scores.length; j++) if (scores[j] > highest) highest = scores[j];
+  let sum = 0;
+  for (let j = 0; j < scores.length; j++) {
+    scores[j] = Math.exp(scores[j] - highest);
+    sum += scores[j];
+  }
+  for (let j = 0; j < scores.length; j++) scores[j] /= sum;
+}
+
+/** The weighted sums of the values: what attention is for. -> y [T, H*d] */
+function context(problem: Problem, y: Tensor): void {
+  const { values, heads, dim } = problem;
+  const output = f32(y);
+  const sums = new Float64Array(dim);
+  eachRow(problem, (s, h, i, weights, from, to) => {
+    sums.fill(0);
+    for (let j = from; j < to; j++) {
+      const at = s.locate(h, j);
+      for (let d = 0; d < dim; d++) sums[d] += weights[j] * values[at + d];
+    }
+    output.set(sums, ((s.first + i) * heads + h) * dim);
+  });
+}
+
+/** The probabilities: a block [H, rows, keys] for each sequence, one after the other. -> y [size] */
+function probabilities(problem: Problem, y: Tensor): void {
+  const output = f32(y);
+  const starts = new Map<Sequence, number>();
+  let size = 0;
+  for (const s of problem.sequences) {
+    starts.set(s, size);
+    size += problem.heads * s.rows * s.keys;
+  }
+  eachRow(problem, (s, h, i, weights, from, to) => {
+    const row = (starts.get(s) ?? 0) + (h * s.rows + i) * s.keys;
+    output.set(weights.subarray(from, to), row + from);
+  });
+}
+
+function rowProblem({ q, k, v, table }: HostArrays<RowInputs>, { heads, kv_heads, scale }: AttentionParams): Problem {
+  const dim = q.shape[1] / heads;
+  const entries = i32(table);
+  const sequences = Array.from({ length: table.shape[0] }, (_, n): Sequence => {
+    const [first, rows] = entries.subarray(2 * n, 2 * n + 2);
+    return {
+      first,
+      rows,
+      keys: rows,
+      locate: (h, j) => ((first + j) * kv_heads + Math.floor((h * kv_heads) / heads)) * dim,
+      visible: () => [0, rows],
+    };
+  });
+  return { q: f32(q), keys: f32(k), values: f32(v), heads, dim, scale, sequences };
+}
+
+function pagedProblem(
+  { q, keys, values, table, pages }: HostArrays<PagedInputs>,
+  { heads, kv_heads, scale, window }: PagedAttentionParams,
+): Problem {
+  const [, , page, dim] = keys.shape;
+  const [entries, list] = [i32(table), i32(pages)];
+  const sequences = Array.from({ length: table.shape[0] }, (_, n): Sequence => {
+    const [first, rows, past, firstPage] = entries.subarray(4 * n, 4 * n + 4);
+    return {
+      first,
+      rows,
+      keys: past + rows,
+      locate(h, j) {
+        const head = Math.floor((h * kv_heads) / heads);
+        return ((list[firstPage + Math.floor(j / page)] * kv_heads + head) * page + (j % page)) * dim;
+      },
+      visible(i) {
+        const to = past + i + 1;
+        return [window > 0 ? Math.max(0, to - window) : 0, to];
+      },
+    };
+  });
+  return { q: f32(q), keys: f32(keys), values: f32(values), heads, dim, scale, sequences };
+}
+
+function checkRows({ q, k, v }: { q: Spec; k: Spec; v: Spec }, { heads, kv_heads }: AttentionParams): void {
+  expectSize("attention", "columns of k", k.shape[1], (q.shape[1] / heads) * kv_heads);
+  expectSize("attention", "columns of v", v.shape[1], k.shape[1]);
+}
+
+function checkPaged({ q, keys }: { q: Spec; keys: Spec }, { heads, kv_heads }: AttentionParams): void {
+  expectSize("paged_attention", "columns of q over heads", q.shape[1] / heads, keys.shape[3]);
+  expectSize("paged_attention", "heads of the pages", keys.shape[1], kv_heads);
+}
+
+/** Each row sees every row of its own sequence. -> [T, H*d] */
+export const attention = kernel<RowInputs, AttentionParams>({
+  name: "attention",
+  shape(inputs, params) {
+    checkRows(inputs, params);
+    return float32(...inputs.q.shape);
+  },
+  reference: (arrays, params) => context(rowProblem(arrays, params), arrays.y),
+  tolerance: 2e-6,
+});
+
+/** The probabilities of `attention`. -> [size], see `probabilities` */
+export const attentionWeights = kernel<RowInputs, AttentionParams & WeightsSize>({
+  name: "attention_weights",
+  shape(inputs, params) {
+    checkRows(inputs, params);
+    return float32(params.size);
+  },
+  reference: (arrays, params) => probabilities(rowProblem(arrays, params), arrays.y),
+  tolerance: 2e-6,
+});
+
+/** Each row sees the cached keys up to its own. -> [T, H*d] */
+export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
+  name: "paged_attention",
+  shape(inputs, params) {
+    checkPaged(inputs, params);
+    return float32(...inputs.q.shape);
+  },
+  reference: (arrays, params) => context(pagedProblem(arrays, params), arrays.y),
+  tolerance: 2e-6,
+});
+
+/** The probabilities of `pagedAttention`. -> [size], see `probabilities` */
+export const pagedAttentionWeights = kernel<PagedInputs, PagedAttentionParams & WeightsSize>({
+  name: "paged_attention_weights",
+  shape(inputs, params) {
+    checkPaged(inputs, params);
+    return float32(params.size);
+  },
+  reference: (arrays, params) => probabilities(pagedProblem(arrays, params), arrays.y),
+  tolerance: 2e-6,
+});

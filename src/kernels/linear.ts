@@ -1,0 +1,106 @@
+import { type DType, toFloat32, type TypedArray } from "../tensor/dtype.ts";
+import type { Value } from "../devices/device.ts";
+import { kernel } from "../devices/kernel.ts";
+import { expectRank, expectSize, f32, float32, widened } from "./host.ts";
+
+/** Weight rows that are widened at once: their numbers are then used for every row of `x`. */
+const BLOCK = 4;
+
+/**
+ * y = x W^T + b. x [T, K], weight [N, K] in float32, float16 or bfloat16, bias [N] -> y [T, N].
+ */
+export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
+  name: "linear",
+  shape({ x, weight, bias }) {
+    expectRank("linear", "x", x, 2);
+    expectRank("linear", "weight", weight, 2);
+    expectSize("linear", "columns of x", x.shape[1], weight.shape[1]);
+    if (bias) expectSize("linear", "bias", bias.shape[0], weight.shape[0]);
+    return float32(x.shape[0], weight.shape[0]);
+  },
+  reference({ x, weight, bias, y }) {
+    const [T, K] = x.shape;
+    const N = weight.shape[0];
+    const input = f32(x);
+    const output = f32(y);
+    const offset = bias ? widened(bias) : new Float32Array(N);
+    for (let n = 0; n < N; n += BLOCK) {
+      const rows = Math.min(BLOCK, N - n);
+      const block = widenRows(weight.dtype, weight.data, n * K, rows * K);
+      if (rows === BLOCK) multiplyFour(input, block, offset, output, n, T, K, N);
+      else for (let r = 0; r < rows; r++) multiplyOne(input, block, r, offset, output, n + r, T, K, N);
+    }
+  },
+  tolerance: 2e-6,
+});
+
+function widenRows(dtype: DType, data: TypedArray, start: number, length: number): Float32Array {
+  return toFloat32(dtype, data.subarray(start, start + length));
+}
+
+/** Four columns of the output at once, so that a number of `x` is loaded once for four products. */
+function multiplyFour(
+  x: Float32Array,
+  w: Float32Array,
+  bias: Float32Array,
+  y: Float32Array,
+  n: number,
+  T: number,
+  K: number,
+  N: number,
+): void {
+  let t = 0;
+  for (; t + 1 < T; t += 2) {
+    const [p, q] = [t * K, t * K + K];
+    let [a0, a1, a2, a3, b0, b1, b2, b3] = [0, 0, 0, 0, 0, 0, 0, 0];
+    for (let k = 0; k < K; k++) {
+      const u = x[p + k];
+      const v = x[q + k];
+      const w0 = w[k];
+      const w1 = w[K + k];
+      const w2 = w[2 * K + k];
+      const w3 = w[3 * K + k];
+      a0 += u * w0;
+      a1 += u * w1;
+      a2 += u * w2;
+      a3 += u * w3;
+      b0 += v * w0;
+      b1 += v * w1;
+      b2 += v * w2;
+      b3 += v * w3;
+    }
+    y.set([a0 + bias[n], a1 + bias[n + 1], a2 + bias[n + 2], a3 + bias[n + 3]], t * N + n);
+    y.set([b0 + bias[n], b1 + bias[n + 1], b2 + bias[n + 2], b3 + bias[n + 3]], (t + 1) * N + n);
+  }
+  if (t < T) {
+    const p = t * K;
+    let [a0, a1, a2, a3] = [0, 0, 0, 0];
+    for (let k = 0; k < K; k++) {
+      const u = x[p + k];
+      a0 += u * w[k];
+      a1 += u * w[K + k];
+      a2 += u * w[2 * K + k];
+      a3 += u * w[3 * K + k];
+    }
+    y.set([a0 + bias[n], a1 + bias[n + 1], a2 + bias[n + 2], a3 + bias[n + 3]], t * N + n);
+  }
+}
+
+/** One column of the output: row `r` of the widened block. */
+function multiplyOne(
+  x: Float32Array,
+  w: Float32Array,
+  r: number,
+  bias: Float32Array,
+  y: Float32Array,
+  n: number,
+  T: number,
+  K: number,
+  N: number,
+): void {
+  for (let t = 0; t < T; t++) {
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += x[t * K + k] * w[r * K + k];
+    y[t * N + n] = sum + bias[n];
+  }
+}

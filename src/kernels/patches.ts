@@ -1,0 +1,34 @@
+import type { Value } from "../devices/device.ts";
+import { kernel } from "../devices/kernel.ts";
+import { expectRank, f32, float32 } from "./host.ts";
+
+/**
+ * Cuts pictures into the rows that the patch embedding multiplies: a convolution whose stride is its size.
+ *
+ * pixels [N, C, H, W] -> [N * (H/p) * (W/p), C*p*p]; patches by y, then x; what is left at the right and the bottom
+ * is not used.
+ */
+export const patches = kernel<{ pixels: Value }, { patch: number }>({
+  name: "patches",
+  shape({ pixels }, { patch }) {
+    expectRank("patches", "pixels", pixels, 4);
+    const [N, C, H, W] = pixels.shape;
+    return float32(N * Math.floor(H / patch) * Math.floor(W / patch), C * patch * patch);
+  },
+  reference({ pixels, y }, { patch }) {
+    const [N, C, H, W] = pixels.shape;
+    const [rows, columns] = [Math.floor(H / patch), Math.floor(W / patch)];
+    const [input, output] = [f32(pixels), f32(y)];
+    let at = 0;
+    for (let n = 0; n < N; n++)
+      for (let row = 0; row < rows; row++)
+        for (let column = 0; column < columns; column++)
+          for (let c = 0; c < C; c++)
+            for (let i = 0; i < patch; i++) {
+              const from = ((n * C + c) * H + row * patch + i) * W + column * patch;
+              output.set(input.subarray(from, from + patch), at);
+              at += patch;
+            }
+  },
+  tolerance: 0,
+});

@@ -1,0 +1,108 @@
+import { toFloat32 } from "../tensor/dtype.ts";
+import type { Value } from "../devices/device.ts";
+import { kernel } from "../devices/kernel.ts";
+import { expectSize, f32, float32, i32, widened } from "./host.ts";
+
+/** Rows of the embedding matrix. ids int32 [T], weight [V, D] -> [T, D]. Ids must be below V. */
+export const embedding = kernel<{ ids: Value; weight: Value }>({
+  name: "embedding",
+  shape: ({ ids, weight }) => float32(ids.shape[0], weight.shape[1]),
+  reference({ ids, weight, y }) {
+    const D = weight.shape[1];
+    const output = f32(y);
+    i32(ids).forEach((id, t) => {
+      output.set(toFloat32(weight.dtype, weight.data.subarray(id * D, id * D + D)), t * D);
+    });
+  },
+  tolerance: 0,
+});
+
+/** y[m] = x[index[m]]. x [T, D], index int32 [M] -> [M, D] */
+export const takeRows = kernel<{ x: Value; index: Value }>({
+  name: "take_rows",
+  shape: ({ x, index }) => float32(index.shape[0], x.shape[1]),
+  reference({ x, index, y }) {
+    const D = x.shape[1];
+    const [input, output] = [f32(x), f32(y)];
+    i32(index).forEach((from, m) => {
+      output.set(input.subarray(from * D, from * D + D), m * D);
+    });
+  },
+  tolerance: 0,
+});
+
+/**
+ * y[t] = index[t] < 0 ? x[t] : source[index[t]]: puts picture features in the place of placeholder rows.
+ * x [T, D], source [S, D], index int32 [T] -> [T, D]
+ */
+export const mergeRows = kernel<{ x: Value; source: Value; index: Value }>({
+  name: "merge_rows",
+  shape({ x, source, index }) {
+    expectSize("merge_rows", "columns of source", source.shape[1], x.shape[1]);
+    expectSize("merge_rows", "index", index.shape[0], x.shape[0]);
+    return float32(...x.shape);
+  },
+  reference({ x, source, index, y }) {
+    const D = x.shape[1];
+    const [input, other, output] = [f32(x), f32(source), f32(y)];
+    i32(index).forEach((from, t) => {
+      const row = from < 0 ? input.subarray(t * D, t * D + D) : other.subarray(from * D, from * D + D);
+      output.set(row, t * D);
+    });
+  },
+  tolerance: 0,
+});
+
+/** Puts one row before every group of `every` rows. x [N*every, D], row [D] -> [N*(every+1), D] */
+export const prependRow = kernel<{ x: Value; row: Value }, { every: number }>({
+  name: "prepend_row",
+  shape({ x, row }, { every }) {
+    expectSize("prepend_row", "row", row.shape[0], x.shape[1]);
+    expectSize("prepend_row", "rows of x over the group", x.shape[0] % every, 0);
+    return float32((x.shape[0] / every) * (every + 1), x.shape[1]);
+  },
+  reference({ x, row, y }, { every }) {
+    const [T, D] = x.shape;
+    const [input, first, output] = [f32(x), widened(row), f32(y)];
+    for (let n = 0; n < T / every; n++) {
+      const to = n * (every + 1) * D;
+      output.set(first, to);
+      output.set(input.subarray(n * every * D, (n + 1) * every * D), to + D);
+    }
+  },
+  tolerance: 0,
+});
+
+/** The columns of `a`, then those of `b`. [T, A], [T, B] -> [T, A+B] */
+export const concatColumns = kernel<{ a: Value; b: Value }>({
+  name: "concat_columns",
+  shape({ a, b }) {
+    expectSize("concat_columns", "rows of b", b.shape[0], a.shape[0]);
+    return float32(a.shape[0], a.shape[1] + b.shape[1]);
+  },
+  reference({ a, b, y }) {
+    const [T, A] = a.shape;
+    const B = b.shape[1];
+    const [left, right, output] = [f32(a), f32(b), f32(y)];
+    for (let t = 0; t < T; t++) {
+      output.set(left.subarray(t * A, t * A + A), t * (A + B));
+      output.set(right.subarray(t * B, t * B + B), t * (A + B) + A);
+    }
+  },
+  tolerance: 0,
+});
+
+/** x + y, where the rows of `y` repeat: x [N*R, D], y [R, D] in any float type -> [N*R, D] */
+export const add = kernel<{ x: Value; other: Value }>({
+  name: "add",
+  shape({ x, other }) {
+    expectSize("add", "columns", other.shape[1], x.shape[1]);
+    expectSize("add", "rows of x over those of the other", x.shape[0] % other.shape[0], 0);
+    return float32(...x.shape);
+  },
+  reference({ x, other, y }) {
+    const [input, addend, output] = [f32(x), widened(other), f32(y)];
+    for (let i = 0; i < output.length; i++) output[i] = input[i] + addend[i % addend.length];
+  },
+  tolerance: 1e-7,
+});

@@ -1,0 +1,90 @@
+import type { Value } from "../devices/device.ts";
+import { linear } from "../kernels/linear.ts";
+import { layerNorm, rmsNorm } from "../kernels/norm.ts";
+import { embedding } from "../kernels/rows.ts";
+import { Module, Parameter } from "./module.ts";
+
+/** y = x W^T + b */
+export class Linear extends Module {
+  weight: Parameter;
+  bias: Parameter | undefined;
+
+  constructor(in_features: number, out_features: number, bias: boolean) {
+    super();
+    this.weight = new Parameter(out_features, in_features);
+    this.bias = bias ? new Parameter(out_features) : undefined;
+  }
+
+  // [T, in] -> [T, out]
+  forward(x: Value): Value {
+    return x.device.run(linear, { x, weight: this.weight.value, bias: this.bias?.value }, {});
+  }
+}
+
+export class Embedding extends Module {
+  weight: Parameter;
+
+  constructor(num_embeddings: number, embedding_dim: number) {
+    super();
+    this.weight = new Parameter(num_embeddings, embedding_dim);
+  }
+
+  // int32 [T] -> [T, D]
+  forward(ids: Value): Value {
+    return ids.device.run(embedding, { ids, weight: this.weight.value }, {});
+  }
+}
+
+/** A convolution whose stride is its size: cuts pictures into patches and multiplies each. */
+export class PatchConv2d extends Module {
+  weight: Parameter;
+  bias: Parameter | undefined;
+
+  constructor(in_channels: number, out_channels: number, kernel_size: number, bias: boolean) {
+    super();
+    this.weight = new Parameter(out_channels, in_channels, kernel_size, kernel_size);
+    this.bias = bias ? new Parameter(out_channels) : undefined;
+  }
+
+  // patches [T, C*p*p] -> [T, D]
+  forward(x: Value): Value {
+    const [D, ...rest] = this.weight.shape;
+    const weight = x.device.view(this.weight.value, [D, rest.reduce((a, b) => a * b)]);
+    return x.device.run(linear, { x, weight, bias: this.bias?.value }, {});
+  }
+}
+
+export class RMSNorm extends Module {
+  weight: Parameter;
+  #eps: number;
+
+  constructor(size: number, eps: number) {
+    super();
+    this.weight = new Parameter(size);
+    this.#eps = eps;
+  }
+
+  // [T, D] -> [T, D]
+  forward(x: Value): Value {
+    return x.device.run(rmsNorm, { x, weight: this.weight.value }, { eps: this.#eps });
+  }
+}
+
+export class LayerNorm extends Module {
+  weight: Parameter;
+  bias: Parameter;
+  #eps: number;
+
+  constructor(size: number, eps: number) {
+    super();
+    this.weight = new Parameter(size);
+    this.bias = new Parameter(size);
+    this.#eps = eps;
+  }
+
+  // [T, D] -> [T, D]
+  forward(x: Value): Value {
+    const inputs = { x, weight: this.weight.value, bias: this.bias.value };
+    return x.device.run(layerNorm, inputs, { eps: this.#eps });
+  }
+}

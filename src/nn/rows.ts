@@ -1,0 +1,73 @@
+import type { Device, Value } from "../devices/device.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import type { KVCache, LayerCache, PagePool } from "./kv_cache.ts";
+
+/** The next rows of one sequence. */
+export interface Segment {
+  cache: KVCache;
+  /** The position of each row, for the rotary embedding. */
+  positions: readonly number[];
+}
+
+/** One sequence's part of the rows. */
+export interface Range {
+  /** Its first row. */
+  readonly first: number;
+  readonly rows: number;
+  /** Tokens that its cache held before. */
+  readonly past: number;
+}
+
+/**
+ * The ragged table: several sequences' rows laid end to end. Linear layers see one [T, D] matrix and do not look at
+ * it; rotary embedding and attention do.
+ */
+export class Rows {
+  /** T */
+  readonly count: number;
+  readonly ranges: readonly Range[];
+  /** int32 [T] */
+  readonly positions: Value;
+  /** int32 [S, 4]: first row, rows, keys before them, first entry in `pages` */
+  readonly table: Value;
+  /** int32 [P] */
+  readonly pages: Value;
+  /** int32 [T]: where each row's key goes */
+  readonly slots: Value;
+  readonly #pool: PagePool;
+
+  /** Appends the rows to their caches, which must have been prepared. Inside a step. */
+  constructor(device: Device, pool: PagePool, segments: readonly Segment[]) {
+    const positions: number[] = [];
+    const slots: number[] = [];
+    const table: number[] = [];
+    const pages: number[] = [];
+    const ranges: Range[] = [];
+    for (const { cache, positions: own } of segments) {
+      const range = { first: positions.length, rows: own.length, past: cache.length };
+      ranges.push(range);
+      table.push(range.first, range.rows, range.past, pages.length);
+      slots.push(...cache.append(own.length));
+      positions.push(...own);
+      pages.push(...cache.pages);
+    }
+    const upload = (numbers: number[], ...shape: number[]): Value =>
+      device.upload(new Tensor("int32", shape, Int32Array.from(numbers)));
+    this.count = positions.length;
+    this.ranges = ranges;
+    this.positions = upload(positions, positions.length);
+    this.slots = upload(slots, slots.length);
+    this.table = upload(table, segments.length, 4);
+    this.pages = upload(pages, pages.length);
+    this.#pool = pool;
+  }
+
+  layer(i: number): LayerCache {
+    return this.#pool.layer(i);
+  }
+
+  /** Elements of all attention probabilities: heads * rows * keys, summed over the sequences. */
+  weightsSize(heads: number): number {
+    return this.ranges.reduce((sum, { rows, past }) => sum + heads * rows * (past + rows), 0);
+  }
+}
