@@ -1,0 +1,43 @@
+import type { ActivationName } from "../../kernels/activation.ts";
+import { activationName, type FieldTable, flag, LIMITS, size } from "../config_fields.ts";
+import { COMMON_FIELDS, PreTrainedConfig } from "../configuration_utils.ts";
+import { checkHiddenSize, TEXT_FIELDS } from "../text_config.ts";
+import { checkPatches, type VisionConfig } from "../vision_config.ts";
+
+/** The picture's half of SigLIP. */
+export class SiglipVisionConfig extends PreTrainedConfig implements VisionConfig {
+  static override readonly model_type = "siglip_vision_model";
+  static override readonly base_config_key = "vision_config";
+  static override readonly fields: FieldTable = {
+    ...COMMON_FIELDS,
+    hidden_size: size(768, LIMITS.hidden),
+    intermediate_size: size(3072, LIMITS.intermediate),
+    num_hidden_layers: size(12, LIMITS.layers),
+    num_attention_heads: size(12, LIMITS.heads),
+    num_channels: size(3, LIMITS.channels),
+    image_size: size(224, LIMITS.imageSide),
+    patch_size: size(16, LIMITS.imageSide),
+    hidden_act: activationName("gelu_pytorch_tanh"),
+    layer_norm_eps: TEXT_FIELDS.epsilon(1e-6),
+    attention_dropout: TEXT_FIELDS.dropout,
+    vision_use_head: flag(true),
+  };
+
+  declare hidden_size: number;
+  declare intermediate_size: number;
+  declare num_hidden_layers: number;
+  declare num_attention_heads: number;
+  declare num_channels: number;
+  declare image_size: number;
+  declare patch_size: number;
+  declare hidden_act: ActivationName;
+  declare layer_norm_eps: number;
+  declare attention_dropout: number;
+  /** Whether the tower has the pooling head. */
+  declare vision_use_head: boolean;
+
+  override validate_architecture(): void {
+    checkHiddenSize(this);
+    checkPatches(this);
+  }
+}
