@@ -1,0 +1,59 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { CheckpointError } from "../base/errors.ts";
+import type { RandomAccess } from "./repository.ts";
+
+/** Most bytes that one read call of the operating system is asked for. */
+const READ_LIMIT = 2 ** 30;
+
+/** A file on disk, read by ranges straight into the buffer that is returned. */
+export class FileAccess implements RandomAccess {
+  readonly size: number;
+  readonly #handle: FileHandle;
+  readonly #name: string;
+
+  private constructor(handle: FileHandle, size: number, name: string) {
+    this.#handle = handle;
+    this.size = size;
+    this.#name = name;
+  }
+
+  /**
+   * Opens a file.
+   *
+   * @param name how messages call it
+   */
+  static async open(path: string, name: string): Promise<FileAccess> {
+    const handle = await open(path, "r");
+    try {
+      return new FileAccess(handle, (await handle.stat()).size, name);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    // Checked before memory is taken.
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.size))
+      throw this.#short(offset + length, this.size);
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const part = Math.min(length - done, READ_LIMIT);
+      const { bytesRead } = await this.#handle.read(bytes, done, part, offset + done);
+      if (bytesRead === 0) throw this.#short(offset + length, offset + done);
+      done += bytesRead;
+    }
+    return bytes;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  #short(expected: number, got: number): CheckpointError {
+    return new CheckpointError(
+      `${this.#name}: cut off: bytes up to ${expected} were asked for, the file ends at ${got}`,
+      { file: this.#name, expected, got },
+    );
+  }
+}
