@@ -159,7 +159,9 @@ export class PreTrainedConfig {
     const { fields, attribute_map } = new.target;
     for (const [name, field] of Object.entries(fields)) this.#declare(name, field, values[name]);
     for (const [alias, name] of Object.entries(attribute_map)) this.#declareAlias(alias, name, values[alias]);
-    const rest = Object.entries(values).filter(([key]) => !(key in fields) && !(key in attribute_map));
+    const rest = Object.entries(values).filter(
+      ([key]) => !Object.hasOwn(fields, key) && !Object.hasOwn(attribute_map, key),
+    );
     this.__post_init__(Object.fromEntries(rest));
     this.validate();
   }

@@ -17,6 +17,8 @@ export interface RopeConfig {
 /** The parameters, with the config's part worked out. Everything below is float32, as in torch, where it matters. */
 interface RopeInput {
   parameters: RopeParameters;
+  /** Elements of a head. */
+  head: number;
   /** Elements of a head that are turned. */
   dim: number;
   theta: number;
@@ -36,8 +38,9 @@ function defaultFrequencies(theta: number, dim: number): Float32Array {
   return powers(theta, dim).map((power) => 1 / power);
 }
 
-function computeDefault({ theta, dim }: RopeInput): Rotary {
-  return { inv_freq: defaultFrequencies(theta, dim), attention_scaling: 1 };
+/** The models here turn whole heads in this type, whatever `partial_rotary_factor` says. */
+function computeDefault({ theta, head }: RopeInput): Rotary {
+  return { inv_freq: defaultFrequencies(theta, head), attention_scaling: 1 };
 }
 
 function computeLinear({ theta, dim, parameters }: RopeInput): Rotary {
@@ -145,10 +148,11 @@ export function ropeFrequencies(config: RopeConfig, length = 0): Rotary {
       { where: "rope_parameters.rope_type", expected: known, got: parameters.rope_type },
     );
   }
-  const dim = Math.trunc(headDim(config) * (parameters.partial_rotary_factor ?? 1));
+  const head = headDim(config);
+  const dim = Math.trunc(head * (parameters.partial_rotary_factor ?? 1));
   const original =
     config.original_max_position_embeddings ?? parameters.original_max_position_embeddings ?? longest;
-  return compute({ parameters, dim, theta: parameters.rope_theta, longest, original }, length);
+  return compute({ parameters, head, dim, theta: parameters.rope_theta, longest, original }, length);
 }
 
 const fixed = new WeakMap<RopeConfig, Rotary>();

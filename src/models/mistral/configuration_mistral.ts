@@ -15,7 +15,7 @@ export class MistralConfig extends PreTrainedConfig implements TextConfig {
     intermediate_size: size(14336, LIMITS.intermediate),
     num_hidden_layers: size(32, LIMITS.layers),
     num_attention_heads: size(32, LIMITS.heads),
-    num_key_value_heads: nullable(size(8, LIMITS.heads)),
+    num_key_value_heads: size(8, LIMITS.heads),
     head_dim: nullable(size(null, TEXT_FIELDS.headDim)),
     hidden_act: activationName("silu"),
     max_position_embeddings: size(4096 * 32, TEXT_FIELDS.maxPositions),
@@ -53,7 +53,6 @@ export class MistralConfig extends PreTrainedConfig implements TextConfig {
   declare attention_dropout: number;
 
   protected override __post_init__(rest: ConfigDict): void {
-    this.num_key_value_heads ??= this.num_attention_heads;
     checkHeads(this);
     this.head_dim ??= Math.floor(this.hidden_size / this.num_attention_heads);
     super.__post_init__(rest);
