@@ -1,3 +1,5 @@
+import { UnsupportedError } from "../base/errors.ts";
+import { nearest } from "../base/options.ts";
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { erf } from "./erf.ts";
@@ -35,6 +37,21 @@ export const ACTIVATIONS = {
 
 /** The name of an activation, as `hidden_act` of a config has it. */
 export type ActivationName = keyof typeof ACTIVATIONS;
+
+/**
+ * The activation that a config names.
+ *
+ * @param where the config's field, for the message
+ * @throws UnsupportedError where there is none of that name
+ */
+export function activationNamed(name: string, where: string): ActivationName {
+  if (Object.hasOwn(ACTIVATIONS, name)) return name as ActivationName;
+  const near = nearest(name, Object.keys(ACTIVATIONS));
+  throw new UnsupportedError(
+    `${where}: there is no activation "${name}".${near === undefined ? "" : ` Did you mean "${near}"?`}`,
+    { where, expected: Object.keys(ACTIVATIONS), got: name },
+  );
+}
 
 /** y = act(x), element by element. Any shape. */
 export const activation = kernel<{ x: Value }, { act: ActivationName }>({

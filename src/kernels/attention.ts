@@ -52,14 +52,7 @@ interface Sequence {
 }
 
 /** Called for each sequence, head and row with its probabilities, which stand in `weights` from `from` to `to`. */
-type UseRow = (
-  s: Sequence,
-  h: number,
-  i: number,
-  weights: Float64Array,
-  from: number,
-  to: number,
-) => void;
+type UseRow = (s: Sequence, h: number, i: number, weights: Float64Array, from: number, to: number) => void;
 
 function eachRow({ q, keys, heads, dim, scale, sequences }: Problem, use: UseRow): void {
   const weights = new Float64Array(Math.max(0, ...sequences.map((s) => s.keys)));
@@ -121,7 +114,10 @@ function probabilities(problem: Problem, y: Tensor): void {
   });
 }
 
-function rowProblem({ q, k, v, table }: HostArrays<RowInputs>, { heads, kv_heads, scale }: AttentionParams): Problem {
+function rowProblem(
+  { q, k, v, table }: HostArrays<RowInputs>,
+  { heads, kv_heads, scale }: AttentionParams,
+): Problem {
   const dim = q.shape[1] / heads;
   const entries = i32(table);
   const sequences = Array.from({ length: table.shape[0] }, (_, n): Sequence => {

@@ -23,7 +23,11 @@ export function widened(tensor: Tensor): Float32Array {
 /** Throws where a size that must fit does not. */
 export function expectSize(kernel: string, what: string, got: number, expected: number): void {
   if (got === expected) return;
-  throw new ShapeError(`${kernel}: ${what} is ${got}, expected ${expected}`, { where: kernel, expected, got });
+  throw new ShapeError(`${kernel}: ${what} is ${got}, expected ${expected}`, {
+    where: kernel,
+    expected,
+    got,
+  });
 }
 
 /** Throws where a shape has not the number of dimensions that the kernel takes. */

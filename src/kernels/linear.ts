@@ -1,6 +1,6 @@
-import { type DType, toFloat32, type TypedArray } from "../tensor/dtype.ts";
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import { type DType, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
 import { expectRank, expectSize, f32, float32, widened } from "./host.ts";
 
 /** Weight rows that are widened at once: their numbers are then used for every row of `x`. */

@@ -1,6 +1,6 @@
-import { toFloat32 } from "../tensor/dtype.ts";
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import { toFloat32 } from "../tensor/dtype.ts";
 import { expectSize, f32, float32, i32, widened } from "./host.ts";
 
 /** Rows of the embedding matrix. ids int32 [T], weight [V, D] -> [T, D]. Ids must be below V. */

@@ -139,7 +139,8 @@ export class KVCache {
 
   /** Makes room for `rows` more tokens. To be awaited before the step that appends them. */
   async prepare(rows: number): Promise<void> {
-    if (this.#disposed) throw new OptionError("past_key_values: the cache was disposed and cannot be used again");
+    if (this.#disposed)
+      throw new OptionError("past_key_values: the cache was disposed and cannot be used again");
     const last = Math.floor(this.#length / PAGE);
     if (this.#length % PAGE > 0 && this.pool.isShared(this.#pages[last])) {
       this.#pages[last] = await this.pool.copy(this.#pages[last]);

@@ -15,7 +15,8 @@ export class Parameter {
   }
 
   get value(): Value {
-    if (!this.#value) throw new CheckpointError(`a weight of shape [${this.shape}] was used before it was loaded`);
+    if (!this.#value)
+      throw new CheckpointError(`a weight of shape [${this.shape}] was used before it was loaded`);
     return this.#value;
   }
 

@@ -7,6 +7,8 @@ export interface Segment {
   cache: KVCache;
   /** The position of each row, for the rotary embedding. */
   positions: readonly number[];
+  /** Its one row sees nothing, itself included: padding, as Transformers computes it. */
+  blind?: boolean;
 }
 
 /** One sequence's part of the rows. */
@@ -14,7 +16,7 @@ export interface Range {
   /** Its first row. */
   readonly first: number;
   readonly rows: number;
-  /** Tokens that its cache held before. */
+  /** Tokens that its cache held before; -1 for a row that sees nothing. */
   readonly past: number;
 }
 
@@ -43,8 +45,8 @@ export class Rows {
     const table: number[] = [];
     const pages: number[] = [];
     const ranges: Range[] = [];
-    for (const { cache, positions: own } of segments) {
-      const range = { first: positions.length, rows: own.length, past: cache.length };
+    for (const { cache, positions: own, blind } of segments) {
+      const range = { first: positions.length, rows: own.length, past: blind ? -1 : cache.length };
       ranges.push(range);
       table.push(range.first, range.rows, range.past, pages.length);
       slots.push(...cache.append(own.length));

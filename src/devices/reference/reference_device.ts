@@ -9,7 +9,9 @@ const TURN = 8;
 
 /** Gives the event loop a turn. */
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => (typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve)));
+  return new Promise((resolve) =>
+    typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve),
+  );
 }
 
 /** A kernel that was noted down. */
@@ -90,7 +92,10 @@ export class ReferenceDevice implements Device {
 
   view(value: Value, shape: readonly number[]): Value {
     if (sizeOf(shape) !== sizeOf(value.shape)) {
-      throw new ShapeError(`view: [${value.shape}] cannot be seen as [${shape}]`, { expected: value.shape, got: shape });
+      throw new ShapeError(`view: [${value.shape}] cannot be seen as [${shape}]`, {
+        expected: value.shape,
+        got: shape,
+      });
     }
     const view = new Value(this, value.dtype, shape);
     this.#origins.set(view, this.#origin(value));

@@ -1,0 +1,284 @@
+import { ShapeError } from "../base/errors.ts";
+import type { Device, Value } from "../devices/device.ts";
+import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import {
+  type FeatureSelection,
+  type ImageFeatures,
+  LlavaForConditionalGenerationModule,
+  type LlavaModule,
+} from "../models/llava/modeling_llava.ts";
+import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import { mergeRows, takeRows } from "../nn/functional.ts";
+import { KVCache, PagePool } from "../nn/kv_cache.ts";
+import type { Linear } from "../nn/layers.ts";
+import { Module } from "../nn/module.ts";
+import { Rows } from "../nn/rows.ts";
+import type { Trace } from "../nn/trace.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { type Batch, repad, repadAttention } from "./batch.ts";
+
+/** What the rows of a pass hold before the first layer. */
+export type TextInput =
+  | { kind: "ids"; ids: readonly (readonly number[])[] }
+  | { kind: "embeds"; embeds: Tensor };
+
+/** Where the pictures of a pass come from. */
+export type ImageInput = { kind: "pixels"; pixel_values: Tensor } | { kind: "features"; features: Tensor };
+
+/** One forward pass over a batch. */
+export interface PassOptions {
+  batch: Batch;
+  text: TextInput;
+  image?: ImageInput;
+  /** For each column of the batch [B, L]: whether it is a picture's placeholder. */
+  placeholders: boolean[][];
+  selection: FeatureSelection;
+  /** A cache for each row of the batch, or (packed) for each sequence. */
+  caches: DynamicCache;
+  hidden_states: boolean;
+  attentions: boolean;
+  /** Columns whose logits are wanted; undefined: no logits, but the last hidden state. */
+  logitColumns?: readonly number[];
+  signal?: AbortSignal;
+}
+
+/** Results of a pass, put back into the batch's columns. */
+export interface PassResult {
+  /** [B, L, D] */
+  last_hidden_state?: Tensor;
+  /** [B, columns, V] */
+  logits?: Tensor;
+  hidden_states?: Tensor[];
+  attentions?: Tensor[];
+  /** [sum L, D] */
+  image_hidden_states?: Tensor;
+}
+
+/** A loaded model: its modules, its device, and the pool of its caches. */
+export class LlavaRuntime {
+  readonly config: LlavaConfig;
+  readonly device: Device;
+  readonly root: LlavaForConditionalGenerationModule;
+  readonly pool: PagePool;
+
+  constructor(config: LlavaConfig, device: Device) {
+    this.config = config;
+    this.device = device;
+    this.root = new LlavaForConditionalGenerationModule(config);
+    this.pool = new PagePool(device, this.root.model.language_model.cacheShape);
+  }
+
+  get model(): LlavaModule {
+    return this.root.model;
+  }
+
+  /** The tree of `LlavaModel`, whose parameters have the names that they have in the whole. */
+  get body(): Module {
+    return new Body(this.root.model);
+  }
+
+  get head(): Linear {
+    return this.root.lm_head;
+  }
+
+  /** Inside a step: the embeddings of ids, [T] -> [T, D]. A placeholder outside the vocabulary has token 0's. */
+  embed(ids: readonly number[]): Value {
+    const { vocab_size } = this.config.text_config;
+    const known = Int32Array.from(ids, (id) => (id < vocab_size ? id : 0));
+    const uploaded = this.device.upload(new Tensor("int32", [ids.length], known));
+    return this.model.language_model.embed_tokens.forward(uploaded);
+  }
+
+  /** Inside a step: the features of pictures. */
+  imageFeatures(pixel_values: Tensor, selection: FeatureSelection, trace: Trace): ImageFeatures {
+    return this.model.imageFeatures(this.device.upload(pixel_values), selection, trace);
+  }
+
+  /** One pass over a batch. The caches grow by it; where it fails, they are as before. */
+  async pass(options: PassOptions): Promise<PassResult> {
+    const { batch, caches } = options;
+    const before = caches.get_seq_length();
+    const packed = isPacked(batch);
+    const owners = batch.sequences.map(({ row, blind }, s) =>
+      blind ? new KVCache(this.pool) : caches.row(packed ? s : row),
+    );
+    const lengths = owners.map((cache) => cache.length);
+    const keyColumns = batch.sequences.map(({ row, columns, blind }) =>
+      blind ? [] : [...(packed ? [] : caches.columns(row)), ...columns.map((c) => before + c)],
+    );
+    for (const [s, cache] of owners.entries()) await cache.prepare(batch.sequences[s].columns.length);
+    const reads = new Reads();
+    let collect: () => PassResult = () => ({});
+    try {
+      const tensors = await this.device.step(
+        () => {
+          const segments = batch.sequences.map(({ positions, blind }, s) => ({
+            cache: owners[s],
+            positions,
+            blind,
+          }));
+          collect = this.#record(
+            options,
+            new Rows(this.device, this.pool, segments),
+            reads,
+            before,
+            keyColumns,
+          );
+          return reads.values;
+        },
+        { signal: options.signal },
+      );
+      reads.tensors = tensors;
+    } catch (error) {
+      for (const [s, cache] of owners.entries()) cache.crop(lengths[s]);
+      throw error;
+    } finally {
+      for (const [s, cache] of owners.entries()) if (batch.sequences[s].blind) cache.dispose();
+    }
+    if (!packed) {
+      const own = batch.sequences.filter(({ blind }) => !blind);
+      const kept = Array.from({ length: batch.rows }, (_, row) =>
+        own.filter((s) => s.row === row).flatMap(({ columns }) => columns.map((c) => before + c)),
+      );
+      caches.extend(batch.length, kept);
+    }
+    return collect();
+  }
+
+  #record(
+    options: PassOptions,
+    rows: Rows,
+    reads: Reads,
+    before: number,
+    keyColumns: number[][],
+  ): () => PassResult {
+    const { batch, logitColumns } = options;
+    const trace: Trace = { hidden_states: [], attentions: options.attentions ? [] : undefined };
+    const features = this.#features(options);
+    const embedded = this.#embedded(options, features);
+    const last = this.model.language_model.forward(embedded, rows, trace); // [T, D]
+    const image = features && reads.add(features);
+    const states = options.hidden_states ? trace.hidden_states.map((value) => reads.add(value)) : undefined;
+    const attentions = trace.attentions?.map((value) => reads.add(value));
+    const wanted = logitColumns && keptColumns(batch, logitColumns);
+    const hidden = wanted ? undefined : reads.add(last);
+    const logits =
+      wanted && wanted.rows.length > 0
+        ? reads.add(this.head.forward(takeRows(last, wanted.rows)))
+        : undefined;
+    const heads = this.config.text_config.num_attention_heads;
+    const vocabulary = this.head.weight.shape[0];
+    return () => ({
+      last_hidden_state: hidden && repad(batch, hidden()),
+      logits: wanted && repad(wanted.batch, logits?.() ?? new Tensor("float32", [0, vocabulary], [])),
+      hidden_states: states?.map((state) => repad(batch, state())),
+      attentions: attentions?.map((weights) => repadAttention(batch, weights(), heads, before, keyColumns)),
+      image_hidden_states: image?.(),
+    });
+  }
+
+  #features({ image, selection }: PassOptions): Value | undefined {
+    if (!image) return undefined;
+    if (image.kind === "features") return this.device.upload(image.features);
+    return this.imageFeatures(image.pixel_values, selection, { hidden_states: [] }).features;
+  }
+
+  /** The rows before the first layer, pictures in their places: [T, D] */
+  #embedded({ batch, text, placeholders }: PassOptions, features: Value | undefined): Value {
+    const x =
+      text.kind === "ids"
+        ? this.embed(batch.sequences.flatMap(({ row, columns }) => columns.map((c) => text.ids[row][c])))
+        : this.device.upload(unpaddedRows(batch, text.embeds));
+    if (!features) return x;
+    const index = featureIndex(batch, placeholders);
+    checkFeatureCount(placeholders, features);
+    return mergeRows(x, features, index);
+  }
+}
+
+class Body extends Module {
+  model: LlavaModule;
+
+  constructor(model: LlavaModule) {
+    super();
+    this.model = model;
+  }
+}
+
+/** Values that a step shall read, and their numbers once it has been computed. */
+class Reads {
+  readonly values: Value[] = [];
+  tensors: Tensor[] = [];
+
+  add(value: Value): () => Tensor {
+    const at = this.values.push(value) - 1;
+    return () => this.tensors[at];
+  }
+}
+
+/** Whether rows hold several sequences, each with a cache of its own. */
+function isPacked(batch: Batch): boolean {
+  const rows = batch.sequences.filter(({ blind }) => !blind).map(({ row }) => row);
+  return new Set(rows).size < rows.length;
+}
+
+/** The rows of [T, D] that belong to the wanted columns, and where they go. */
+function keptColumns(batch: Batch, wanted: readonly number[]): { rows: number[]; batch: Batch } {
+  const places = new Map(wanted.map((column, i) => [column, i]));
+  const rows: number[] = [];
+  const sequences = batch.sequences.map((sequence) => ({ ...sequence, columns: [] as number[] }));
+  let first = 0;
+  for (const [s, { columns }] of batch.sequences.entries()) {
+    for (const [i, column] of columns.entries()) {
+      const place = places.get(column);
+      if (place === undefined) continue;
+      rows.push(first + i);
+      sequences[s].columns.push(place);
+    }
+    first += columns.length;
+  }
+  return { rows, batch: { rows: batch.rows, length: wanted.length, sequences } };
+}
+
+/** [B, L, D] without its padding: [T, D] */
+function unpaddedRows(batch: Batch, embeds: Tensor): Tensor {
+  const D = embeds.shape[2];
+  const data = embeds.data as Float32Array;
+  const total = batch.sequences.reduce((sum, { columns }) => sum + columns.length, 0);
+  const out = new Float32Array(total * D);
+  let at = 0;
+  for (const { row, columns } of batch.sequences)
+    for (const column of columns) {
+      const from = (row * batch.length + column) * D;
+      out.set(data.subarray(from, from + D), at);
+      at += D;
+    }
+  return new Tensor("float32", [total, D], out);
+}
+
+/** For each unpadded row the feature row that takes its place, or -1: features go in by row, then column. */
+function featureIndex(batch: Batch, placeholders: boolean[][]): number[] {
+  let next = 0;
+  const order = placeholders.map((row) => row.map((is) => (is ? next++ : -1)));
+  return batch.sequences.flatMap(({ row, columns }) => columns.map((c) => order[row][c]));
+}
+
+/** @throws ShapeError where there are not as many placeholders as feature rows */
+export function checkFeatureCount(
+  placeholders: readonly (readonly boolean[])[],
+  features: Value | Tensor,
+): void {
+  const count = placeholders.flat().filter(Boolean).length;
+  const [rows, D] = features.shape;
+  if (count === rows) return;
+  throw new ShapeError(
+    `Image features and image tokens do not match, tokens: ${count}, features: ${rows * D} (${rows} rows). ` +
+      "Did the processor of this model make the prompt, and was it cut off?",
+    { where: "pixel_values", expected: rows, got: count },
+  );
+}
+
+/** All parameters of a module back to the device. */
+export function freeParameters(root: Module): void {
+  for (const [, parameter] of root.named_parameters()) parameter.free();
+}

@@ -1,0 +1,135 @@
+import { warnOnce } from "../base/env.ts";
+import { CheckpointError, UnsupportedError } from "../base/errors.ts";
+import type { Device, WeightDType } from "../devices/device.ts";
+import type { Progress } from "../hub/repository.ts";
+import type { StoredTensor, Weights } from "../hub/weights.ts";
+import { isBuffer, moduleKey } from "../models/llava/checkpoint_keys.ts";
+import type { Module, Parameter } from "../nn/module.ts";
+import { BYTES } from "../tensor/dtype.ts";
+import { sizeOf } from "../tensor/tensor.ts";
+
+/** Tensors named in one message at most. */
+const NAMED = 12;
+
+/** How weights get onto a device. */
+export interface LoadOptions {
+  /** "auto": each tensor as it is stored. */
+  dtype: WeightDType | "auto";
+  /** Names of modules that this class has no use for: `lm_head.` in `LlavaModel`. */
+  unused: readonly string[];
+  signal?: AbortSignal;
+  progress_callback?: (progress: Progress) => void;
+}
+
+/** One parameter with the tensor that fills it. */
+interface Assignment {
+  parameter: Parameter;
+  tensor: StoredTensor;
+}
+
+/**
+ * Fills every parameter of `root` from a checkpoint, one tensor at a time.
+ *
+ * @throws CheckpointError listing all tensors that are missing or have another shape
+ */
+export async function loadParameters(
+  root: Module,
+  weights: Weights,
+  device: Device,
+  options: LoadOptions,
+): Promise<void> {
+  const assignments = assign(root, weights, options.unused);
+  const total = assignments.reduce((sum, { tensor }) => sum + bytesOf(tensor), 0);
+  let loaded = 0;
+  for (const { parameter, tensor } of assignments) {
+    options.signal?.throwIfAborted();
+    options.progress_callback?.({ status: "load", file: tensor.file, loaded, total });
+    parameter.value = await device.load(tensor, weightDType(tensor, options.dtype));
+    loaded += bytesOf(tensor);
+  }
+  options.progress_callback?.({ status: "load", loaded, total });
+}
+
+/** The checkpoint's tensors by the module tree's names. */
+export function tensorsByKey(weights: Weights): Map<string, StoredTensor> {
+  const found = new Map<string, StoredTensor>();
+  for (const name of weights.names()) {
+    if (isBuffer(name)) continue;
+    const key = moduleKey(name);
+    const other = found.get(key);
+    if (other) {
+      throw new CheckpointError(
+        `${name} (${weights.get(name).file}) and ${other.name} (${other.file}) are the same weight under two names. ` +
+          "The checkpoint mixes two layouts; save it again with one.",
+        { tensors: [name, other.name], where: key },
+      );
+    }
+    found.set(key, weights.get(name));
+  }
+  return found;
+}
+
+function assign(root: Module, weights: Weights, unused: readonly string[]): Assignment[] {
+  const tensors = tensorsByKey(weights);
+  const assignments = new Map<Parameter, Assignment>();
+  const missing = new Map<Parameter, string>();
+  const misshapen: string[] = [];
+  const wrong: string[] = [];
+  for (const [key, parameter] of root.named_parameters()) {
+    const tensor = tensors.get(key);
+    tensors.delete(key);
+    if (assignments.has(parameter)) continue; // a tied weight: its first name fills it
+    if (!tensor) {
+      missing.set(parameter, missing.get(parameter) ?? key);
+      continue;
+    }
+    missing.delete(parameter);
+    assignments.set(parameter, { parameter, tensor });
+    if (!sameShape(parameter.shape, tensor.shape)) {
+      wrong.push(tensor.name);
+      misshapen.push(
+        `${tensor.name}: expected [${parameter.shape}], checkpoint has [${tensor.shape}] (${tensor.file})`,
+      );
+    }
+  }
+  if (missing.size + misshapen.length > 0) throw misfit([...missing.values()], misshapen, wrong);
+  const extra = [...tensors.keys()].filter((key) => !unused.some((prefix) => key.startsWith(prefix)));
+  if (extra.length > 0) warnOnce(`the checkpoint has tensors that the model does not use: ${listed(extra)}`);
+  return [...assignments.values()];
+}
+
+function misfit(missing: string[], misshapen: string[], wrong: string[]): CheckpointError {
+  const parts: string[] = [];
+  if (misshapen.length > 0)
+    parts.push(`${listed(misshapen, "; ")}. Do the sizes in config.json fit the weights?`);
+  if (missing.length > 0) parts.push(`missing from the checkpoint: ${listed(missing)}`);
+  const message = `the weights do not fit the model: ${parts.join(" ")}`;
+  return new CheckpointError(message, { tensors: [...missing, ...wrong], where: [...wrong, ...missing][0] });
+}
+
+function listed(names: string[], separator = ", "): string {
+  const rest = names.length - NAMED;
+  return names.slice(0, NAMED).join(separator) + (rest > 0 ? `${separator}and ${rest} more` : "");
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, i) => size === b[i]);
+}
+
+function bytesOf(tensor: StoredTensor): number {
+  return sizeOf(tensor.shape) * BYTES[tensor.dtype];
+}
+
+function weightDType(tensor: StoredTensor, dtype: WeightDType | "auto"): WeightDType {
+  const { dtype: stored } = tensor;
+  const isFloat = stored === "float32" || stored === "float16" || stored === "bfloat16";
+  if (!isFloat && stored !== "float64") {
+    throw new UnsupportedError(
+      `${tensor.name} (${tensor.file}) is stored as ${stored}: quantised checkpoints are not supported yet. ` +
+        "Take the original with float16, bfloat16 or float32 weights.",
+      { where: tensor.name, expected: ["float32", "float16", "bfloat16"], got: stored },
+    );
+  }
+  if (dtype !== "auto") return dtype;
+  return isFloat ? stored : "float32";
+}

@@ -1,0 +1,214 @@
+import { Callable } from "../base/callable.ts";
+import { OptionError } from "../base/errors.ts";
+import { checkOptions } from "../base/options.ts";
+import type { WeightDType } from "../devices/device.ts";
+import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import type { Module } from "../nn/module.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./forward_inputs.ts";
+import { type Ids, idRows } from "./ids.ts";
+import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
+import { freeParameters, type LlavaRuntime } from "./llava_runtime.ts";
+import { causalLMLoss, countedColumns, lossTargets } from "./loss.ts";
+import {
+  type BaseModelOutputWithPooling,
+  LlavaCausalLMOutputWithPast,
+  LlavaModelOutputWithPast,
+  type ModelOutput,
+} from "./outputs.ts";
+import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
+
+/** `forward`, and calling the model itself. */
+interface Forward<Options, Output> {
+  (options: Options & { return_dict: false }): Promise<unknown[]>;
+  (options: Options): Promise<Output>;
+}
+
+const CallableModel = Callable as unknown as abstract new <Options, Output>() => Callable<
+  [Options],
+  Promise<Output | unknown[]>
+> &
+  Forward<Options, Output>;
+
+/** What `LlavaModel` and `LlavaForConditionalGeneration` have in common. */
+abstract class LlavaPreTrainedModel<
+  Options extends LlavaForwardOptions,
+  Output extends ModelOutput,
+> extends CallableModel<Options, Output> {
+  readonly config: LlavaConfig;
+  /** What most of the weights are kept in. */
+  readonly dtype: WeightDType;
+  protected readonly runtime: LlavaRuntime;
+  readonly #root: Module;
+
+  protected constructor({ runtime, dtype }: LoadedModel, root: Module) {
+    super();
+    this.config = runtime.config;
+    this.dtype = dtype;
+    this.runtime = runtime;
+    this.#root = root;
+  }
+
+  /** What computes: `reference`, `native`, `wasm` or `webgpu`. */
+  get device(): string {
+    return this.runtime.device.kind;
+  }
+
+  /** What computes, and why, in one line. */
+  get deviceDescription(): string {
+    return this.runtime.device.description;
+  }
+
+  /** Bytes held on the device: weights, caches, features. */
+  get deviceBytes(): number {
+    return this.runtime.device.bytes;
+  }
+
+  /** One pass. Outputs are float32 and on the host; past_key_values stays on the device. */
+  readonly forward: Forward<Options, Output> = async (options: Options): Promise<never> => {
+    const output = await this.compute(options);
+    const tuple = options.return_dict === false || this.config.return_dict === false;
+    return (tuple && options.return_dict !== true ? output.to_tuple() : output) as never;
+  };
+
+  override __call__(options: Options): Promise<Output | unknown[]> {
+    return this.forward(options);
+  }
+
+  protected abstract compute(options: Options): Promise<Output>;
+
+  /**
+   * What the language model is given of pictures.
+   *
+   * @throws ShapeError where the pictures have not the tower's size
+   */
+  get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling> {
+    return imageFeatures(this.runtime, options);
+  }
+
+  /** Gives all memory back. The model cannot be used afterwards. */
+  async dispose(): Promise<void> {
+    freeParameters(this.#root);
+    this.runtime.pool.dispose();
+    await this.runtime.device.dispose();
+  }
+}
+
+/** Vision tower, projector and language model, without the head that predicts tokens. */
+export class LlavaModel extends LlavaPreTrainedModel<LlavaForwardOptions, LlavaModelOutputWithPast> {
+  /**
+   * Reads a checkpoint: a folder, a Hub id, or "llava-demo".
+   *
+   * @throws CheckpointError where files are missing, damaged or do not fit; HubError where they cannot be had
+   */
+  static async from_pretrained(name: string, options: ModelFromPretrainedOptions = {}): Promise<LlavaModel> {
+    const loaded = await loadPretrained(name, options, ({ body }) => body, ["lm_head."]);
+    return new LlavaModel(loaded, loaded.runtime.body);
+  }
+
+  protected override async compute(options: LlavaForwardOptions): Promise<LlavaModelOutputWithPast> {
+    checkOptions("LlavaModel", options, FORWARD_OPTIONS);
+    const { pass, past, release } = await prepareForward(this.runtime, options);
+    try {
+      const { last_hidden_state, logits: _, ...rest } = await this.runtime.pass(pass);
+      if (!last_hidden_state) throw new OptionError("LlavaModel: the pass gave no hidden state");
+      return new LlavaModelOutputWithPast({ last_hidden_state, past_key_values: past, ...rest });
+    } finally {
+      release();
+    }
+  }
+}
+
+/** Arguments of `LlavaForConditionalGeneration.forward`. */
+export interface LlavaCausalLMForwardOptions extends LlavaForwardOptions {
+  /** [B, L]: the tokens themselves; -100 is not counted. Gives `loss`. */
+  labels?: Ids | null;
+  /** [B, L]: the tokens that come next, in place of `labels`. */
+  shift_labels?: Ids | null;
+  /** Divides the loss, in place of the number of labels. */
+  num_items_in_batch?: number | null;
+  /** Logits of the last columns only, or of those listed. 0: all. */
+  logits_to_keep?: number | readonly number[] | Tensor | null;
+}
+
+const CAUSAL_LM_OPTIONS: readonly string[] = [
+  ...FORWARD_OPTIONS,
+  ...([
+    "labels",
+    "shift_labels",
+    "num_items_in_batch",
+    "logits_to_keep",
+  ] satisfies (keyof LlavaCausalLMForwardOptions)[]),
+];
+
+/** LLaVA: looks at pictures and predicts the next token. */
+export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
+  LlavaCausalLMForwardOptions,
+  LlavaCausalLMOutputWithPast
+> {
+  /**
+   * Reads a checkpoint: a folder, a Hub id, or "llava-demo".
+   *
+   * @throws CheckpointError where files are missing, damaged or do not fit; HubError where they cannot be had
+   */
+  static async from_pretrained(
+    name: string,
+    options: ModelFromPretrainedOptions = {},
+  ): Promise<LlavaForConditionalGeneration> {
+    const loaded = await loadPretrained(name, options, ({ root }) => root, []);
+    return new LlavaForConditionalGeneration(loaded, loaded.runtime.root);
+  }
+
+  protected override async compute(
+    options: LlavaCausalLMForwardOptions,
+  ): Promise<LlavaCausalLMOutputWithPast> {
+    checkOptions("LlavaForConditionalGeneration", options, CAUSAL_LM_OPTIONS);
+    const { labels, shift_labels, num_items_in_batch, logits_to_keep } = options;
+    const targets = lossTargets({
+      labels: labels ? idRows("labels", labels) : undefined,
+      shift_labels: shift_labels ? idRows("shift_labels", shift_labels) : undefined,
+    });
+    const { pass, past, release } = await prepareForward(
+      this.runtime,
+      options,
+      targets && countedColumns(targets),
+    );
+    try {
+      const logitColumns = keptColumns(logits_to_keep ?? 0, pass.batch.length);
+      if (targets && logitColumns.length !== pass.batch.length) {
+        throw new OptionError("labels cannot be given together with logits_to_keep", {
+          where: "logits_to_keep",
+        });
+      }
+      const { logits, last_hidden_state: _, ...rest } = await this.runtime.pass({ ...pass, logitColumns });
+      if (!logits) throw new OptionError("LlavaForConditionalGeneration: the pass gave no logits");
+      const loss = targets && causalLMLoss(logits, targets, num_items_in_batch ?? undefined);
+      return new LlavaCausalLMOutputWithPast({ loss, logits, past_key_values: past, ...rest });
+    } finally {
+      release();
+    }
+  }
+}
+
+/** The columns that `logits_to_keep` means. */
+function keptColumns(keep: number | readonly number[] | Tensor, length: number): number[] {
+  if (typeof keep === "number") {
+    if (!Number.isInteger(keep) || keep < 0) {
+      throw new OptionError(`logits_to_keep: expected a whole number from 0, got ${keep}`, {
+        where: "logits_to_keep",
+        got: keep,
+      });
+    }
+    const first = keep === 0 ? 0 : Math.max(0, length - keep);
+    return Array.from({ length: length - first }, (_, i) => first + i);
+  }
+  const columns = keep instanceof Tensor ? Array.from(keep.data, Number) : [...keep];
+  return columns.map((column) => {
+    const counted = column < 0 ? length + column : column;
+    if (Number.isInteger(counted) && counted >= 0 && counted < length) return counted;
+    throw new OptionError(`logits_to_keep: column ${column} is out of range, there are ${length}`, {
+      where: "logits_to_keep",
+      got: column,
+    });
+  });
+}

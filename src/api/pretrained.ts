@@ -1,0 +1,177 @@
+import { OptionError, UnsupportedError } from "../base/errors.ts";
+import type { WeightDType } from "../devices/device.ts";
+import { openRepository } from "../hub/open.ts";
+import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
+import { openWeights, type Weights } from "../hub/weights.ts";
+import { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import type { Module } from "../nn/module.ts";
+import { createDevice, type DeviceName } from "./devices.ts";
+import { LlavaRuntime } from "./llava_runtime.ts";
+import { loadParameters } from "./loading.ts";
+
+/** What weights are kept in. */
+export type DTypeName = "auto" | "float32" | "float16" | "bfloat16" | "q8" | "q4";
+
+/** Options of a model's `from_pretrained`. Fields of the config may be given too; they override the file's. */
+export interface ModelFromPretrainedOptions extends HubOptions {
+  /** "auto" keeps each weight as it is stored. Numbers between the weights are float32 in any case. */
+  dtype?: DTypeName;
+  /** The older name of `dtype`. */
+  torch_dtype?: DTypeName;
+  device?: DeviceName;
+  /** As in `model.fp16.safetensors`. */
+  variant?: string;
+  /** In place of the checkpoint's config.json. */
+  config?: LlavaConfig;
+  /** One attention serves all; `output_attentions` always gives the weights. */
+  attn_implementation?: "eager" | "sdpa";
+  /** Only safetensors are read; `false` throws. */
+  use_safetensors?: boolean;
+  [config_field: string]: unknown;
+}
+
+/** Options of Transformers that have no meaning here, or none yet, and why. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
+  device_map: "a model lives on one device: choose it with 'device'",
+  max_memory: "a model lives on one device: choose it with 'device'",
+  low_cpu_mem_usage: "weights are always loaded one tensor at a time",
+  quantization_config: "weights are not quantised while loading yet",
+  load_in_8bit: "weights are not quantised while loading yet",
+  load_in_4bit: "weights are not quantised while loading yet",
+  trust_remote_code: "no code is loaded from checkpoints",
+  tp_plan: "a model lives on one device",
+  adapter_kwargs: "adapters are not supported",
+  gguf_file: "only safetensors are read",
+  from_tf: "only safetensors are read",
+  from_flax: "only safetensors are read",
+  state_dict: "weights come from a folder or the Hub",
+  ignore_mismatched_sizes: "weights that do not fit are always an error",
+};
+
+const DTYPES: readonly string[] = [
+  "auto",
+  "float32",
+  "float16",
+  "bfloat16",
+  "q8",
+  "q4",
+] satisfies DTypeName[];
+
+/** A model that was read from a checkpoint. */
+export interface LoadedModel {
+  runtime: LlavaRuntime;
+  /** The element type that most of the model is said to be in. */
+  dtype: WeightDType;
+}
+
+/**
+ * Reads a checkpoint onto a device.
+ *
+ * @param part the modules that are wanted, of the whole tree
+ * @param unused prefixes of tensors that may be there without being wanted
+ */
+export async function loadPretrained(
+  name: string,
+  options: ModelFromPretrainedOptions,
+  part: (runtime: LlavaRuntime) => Module,
+  unused: readonly string[],
+): Promise<LoadedModel> {
+  const { hub, own, fields } = splitOptions(options);
+  const dtype = checkDType(own.dtype ?? own.torch_dtype ?? "auto");
+  checkAttention(own.attn_implementation);
+  if (own.use_safetensors === false) throw unsupported("use_safetensors", "only safetensors are read");
+  const config = own.config ?? (await LlavaConfig.from_pretrained(name, { ...hub, ...fields }));
+  checkQuantization(config);
+  const repository = await openRepository(name, hub);
+  const weights = await openWeights(repository, { variant: own.variant });
+  const device = await createDevice(own.device ?? "auto");
+  try {
+    const runtime = new LlavaRuntime(config, device);
+    const { signal, progress_callback } = hub;
+    await loadParameters(part(runtime), weights, device, { dtype, unused, signal, progress_callback });
+    return { runtime, dtype: dtype === "auto" ? storedDType(weights) : dtype };
+  } catch (error) {
+    await device.dispose();
+    throw error;
+  } finally {
+    await weights.close();
+  }
+}
+
+interface OwnOptions {
+  dtype?: string;
+  torch_dtype?: string;
+  device?: string;
+  variant?: string;
+  config?: LlavaConfig;
+  attn_implementation?: unknown;
+  use_safetensors?: boolean;
+}
+
+const OWN: readonly (keyof OwnOptions)[] = [
+  "dtype",
+  "torch_dtype",
+  "device",
+  "variant",
+  "config",
+  "attn_implementation",
+  "use_safetensors",
+];
+
+function splitOptions(options: ModelFromPretrainedOptions): {
+  hub: HubOptions;
+  own: OwnOptions;
+  fields: Record<string, unknown>;
+} {
+  const hub: Record<string, unknown> = {};
+  const own: Record<string, unknown> = {};
+  const fields: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (Object.hasOwn(UNSUPPORTED, name)) throw unsupported(name, UNSUPPORTED[name]);
+    const group = HUB_OPTIONS.includes(name) ? hub : (OWN as readonly string[]).includes(name) ? own : fields;
+    group[name] = value;
+  }
+  return { hub, own, fields };
+}
+
+function checkDType(dtype: string): WeightDType | "auto" {
+  if (!DTYPES.includes(dtype)) {
+    throw new OptionError(`dtype: expected one of ${DTYPES.join(", ")}, got ${JSON.stringify(dtype)}`, {
+      where: "dtype",
+      expected: DTYPES,
+      got: dtype,
+    });
+  }
+  if (dtype === "q8" || dtype === "q4")
+    throw unsupported("dtype", `"${dtype}" is not there yet in this version`);
+  return dtype as WeightDType | "auto";
+}
+
+function checkAttention(name: unknown): void {
+  if (name === undefined || name === null || name === "eager" || name === "sdpa") return;
+  throw unsupported("attn_implementation", `one attention serves all; take "sdpa" or leave it out`);
+}
+
+/** Refuses what would be read wrongly: weights that the config says are quantised. */
+function checkQuantization(config: LlavaConfig): void {
+  const fields = config as unknown as Record<string, unknown>;
+  const key = ["quantization_config", "quantization", "quantizaion_config"].find((name) => fields[name]);
+  if (!key) return;
+  const method = (fields[key] as Record<string, unknown>).quant_method ?? "unknown";
+  throw new UnsupportedError(
+    `config.json: the checkpoint is quantised (${key}: ${JSON.stringify(method)}), which is not supported yet. ` +
+      "Take the original with float16, bfloat16 or float32 weights.",
+    { where: key, got: method },
+  );
+}
+
+function storedDType(weights: Weights): WeightDType {
+  const stored = weights.names().map((name) => weights.get(name).dtype);
+  const float = (dtype: string): dtype is WeightDType => ["float32", "float16", "bfloat16"].includes(dtype);
+  return stored.find(float) ?? "float32";
+}
+
+function unsupported(name: string, why: string): UnsupportedError {
+  return new UnsupportedError(`from_pretrained: ${name}: ${why}`, { where: name });
+}

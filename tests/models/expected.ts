@@ -1,0 +1,92 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
+import { FileAccess } from "../../src/hub/file_access_node.ts";
+import { readHeader } from "../../src/hub/safetensors.ts";
+import { viewBytes } from "../../src/tensor/dtype.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
+
+/** The checkpoints of scripts/fixtures/models.py. */
+export const CHECKPOINTS = ["hub-f32", "v452-bf16-shards", "v5-f16"] as const;
+
+export function folderOf(checkpoint: string): string {
+  return fileURLToPath(new URL(`../fixtures/models/${checkpoint}`, import.meta.url));
+}
+
+/** What `expected.json` holds. */
+export interface Facts {
+  input_ids: number[][];
+  attention_mask: number[][];
+  labels: number[][];
+  position_ids: number[][];
+  cut: number;
+  runs: {
+    greedy: number[][];
+    eos: { eos_token_id: number[]; sequences: number[][] };
+    penalised: { options: Record<string, number>; sequences: number[][] };
+    single: number[][];
+    sampled: Record<string, number | boolean>;
+    continued: { input_ids: number[][]; sequences: number[][] };
+    embeds: number[][];
+    text: { input_ids: number[][]; sequences: number[][] };
+  };
+}
+
+/** What Transformers gave for a checkpoint. */
+export class Expected {
+  readonly facts: Facts;
+  readonly #tensors: Map<string, Tensor>;
+
+  private constructor(facts: Facts, tensors: Map<string, Tensor>) {
+    this.facts = facts;
+    this.#tensors = tensors;
+  }
+
+  static async read(checkpoint: string): Promise<Expected> {
+    const folder = folderOf(checkpoint);
+    const facts = JSON.parse(await readFile(`${folder}/expected.json`, "utf8")) as Facts;
+    const file = await FileAccess.open(`${folder}/expected.safetensors`, "expected.safetensors");
+    const { tensors } = await readHeader(file, "expected.safetensors");
+    const read = new Map<string, Tensor>();
+    for (const { name, dtype, shape, begin, end } of tensors.values()) {
+      read.set(name, new Tensor(dtype, shape, viewBytes(dtype, await file.read(begin, end - begin))));
+    }
+    await file.close();
+    return new Expected(facts, read);
+  }
+
+  tensor(name: string): Tensor {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) throw new Error(`the fixture has no tensor ${name}`);
+    return tensor;
+  }
+}
+
+/** Share of the largest value by which float32 results may differ: Transformers' own noise is about 1e-6. */
+const TOLERANCE = 5e-6;
+
+/**
+ * Compares with a recorded tensor.
+ *
+ * @param mask [B, L]: where it is 0, nothing is compared (padding)
+ */
+export function expectClose(got: Tensor, expected: Tensor, mask?: readonly (readonly number[])[]): void {
+  expect(got.shape).toEqual(expected.shape);
+  const rows = mask?.flat();
+  const width = rows ? expected.data.length / rows.length : expected.data.length;
+  let largest = 0;
+  let worst = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    if (rows && rows[Math.floor(i / width)] === 0) continue;
+    const value = expected.data[i] as number;
+    if (!Number.isFinite(value)) {
+      expect(got.data[i]).toBe(value);
+      continue;
+    }
+    largest = Math.max(largest, Math.abs(value));
+    const difference = Math.abs((got.data[i] as number) - value);
+    worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+  }
+  expect(largest).toBeGreaterThan(0);
+  expect(worst / Math.max(1, largest)).toBeLessThan(TOLERANCE);
+}
