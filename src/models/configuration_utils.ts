@@ -1,23 +1,13 @@
 import { warnOnce } from "../base/env.ts";
-import { CheckpointError, OptionError } from "../base/errors.ts";
-import { nearest } from "../base/options.ts";
+import { OptionError, UnsupportedError } from "../base/errors.ts";
+import { checkOptions, nearest } from "../base/options.ts";
 import { openRepository } from "../hub/open.ts";
 import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
-import {
-  type ConfigDict,
-  type Field,
-  type FieldTable,
-  flag,
-  integer,
-  isRecord,
-  LIMITS,
-  listOf,
-  nullable,
-  oneOf,
-  record,
-  text,
-} from "./config_fields.ts";
-import { cloneJson, decodeSpecialFloats, equalJson, pythonJson } from "./config_json.ts";
+import { COMMON_FIELDS, CONSUMED_KEYS, DTYPE_ALIASES, KNOWN_EXTRAS, ROPE_KEYS } from "./common_fields.ts";
+import { type ConfigDict, type Field, type FieldTable, integer, isRecord, LIMITS } from "./config_fields.ts";
+import { asConfigDict, inFile, partFor, readJsonFile } from "./config_files.ts";
+import { cloneJson, equalJson, pythonJson } from "./config_json.ts";
+import { GENERATION_DEFAULTS } from "./generation_defaults.ts";
 import {
   foldRopeParameters,
   ROPE_INTEGERS,
@@ -51,69 +41,24 @@ export interface SubConfigSpec {
   readonly init_kwargs?: ConfigDict;
 }
 
+/** What happens to fields that a class does not know. */
+export interface UnknownFields {
+  /** They are kept as they are, as files' are; otherwise they throw. */
+  keep_unknown?: boolean;
+}
+
+/** How JSON is written. */
+export interface ConfigJsonOptions {
+  /** Leaves out what every config has by default. */
+  use_diff?: boolean;
+}
+
 /** The static side of a config class. */
 export type ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> = (new (
   values?: ConfigDict,
+  options?: UnknownFields,
 ) => T) &
   Omit<typeof PreTrainedConfig, "prototype">;
-
-const DTYPE_ALIASES: Readonly<Record<string, string>> = {
-  half: "float16",
-  float: "float32",
-  double: "float64",
-};
-const DTYPES = ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"].concat(
-  ["int64", "int32", "int16", "int8", "uint8", "bool"],
-  Object.keys(DTYPE_ALIASES),
-);
-
-/** Fields of every configuration. */
-export const COMMON_FIELDS: FieldTable = {
-  transformers_version: nullable(text(null)),
-  architectures: nullable(listOf(text(""))),
-  output_hidden_states: nullable(flag(false)),
-  return_dict: nullable(flag(true)),
-  dtype: nullable(oneOf(null, DTYPES)),
-  chunk_size_feed_forward: integer(0, 0, LIMITS.hidden),
-  is_encoder_decoder: flag(false),
-  id2label: nullable(record(null)),
-  label2id: nullable(record(null)),
-  problem_type: nullable(
-    oneOf(null, ["regression", "single_label_classification", "multi_label_classification"]),
-  ),
-};
-
-/** Generation settings that old files keep in the model's config. They are dropped; GenerationConfig has them. */
-const GENERATION_FIELDS = (
-  "max_length min_length do_sample use_cache early_stopping num_beams temperature top_k top_p typical_p " +
-  "repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids " +
-  "num_return_sequences output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id " +
-  "remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens " +
-  "epsilon_cutoff eta_cutoff encoder_repetition_penalty num_assistant_tokens num_assistant_tokens_schedule " +
-  "assistant_confidence_threshold assistant_lookbehind target_lookbehind num_beam_groups diversity_penalty"
-).split(" ");
-
-/** Undeclared keys of files that mean something to Python alone, or are kept elsewhere. */
-const DROPPED_KEYS = [
-  "model_type",
-  "torch_dtype",
-  "name_or_path",
-  "output_attentions",
-  "attn_implementation",
-  "experts_implementation",
-  "_attn_implementation_internal",
-  "_experts_implementation_internal",
-  "_is_quantized",
-  "_auto_class",
-  "_commit_hash",
-  "_post_init_done",
-  "ignore_keys_at_rope_validation",
-  "base_model_tp_plan",
-  "base_model_pp_plan",
-  "base_model_fsdp_plan",
-  "distributed_config",
-  "num_labels",
-];
 
 const LAYER_TYPES = ["full_attention", "sliding_attention"];
 
@@ -145,18 +90,20 @@ export class PreTrainedConfig {
 
   #values = new Map<string, unknown>();
   #outputAttentions = false;
+  #keepUnknown: boolean;
   /** Where the config came from, as the user named it. */
   declare _name_or_path: string;
 
   /**
-   * @param values fields by name; those left out take their defaults, unknown ones are kept
-   * @throws OptionError naming the field whose value cannot be
+   * @param values fields by name; those left out take their defaults
+   * @throws OptionError naming the field that is not known, or whose value cannot be
    */
-  constructor(values: ConfigDict = {}) {
+  constructor(values: ConfigDict = {}, { keep_unknown = false }: UnknownFields = {}) {
     if (!isRecord(values)) {
       throw new OptionError(`${new.target.name} takes one object of fields`, { got: values });
     }
     const { fields, attribute_map } = new.target;
+    this.#keepUnknown = keep_unknown;
     for (const [name, field] of Object.entries(fields)) this.#declare(name, field, values[name]);
     for (const [alias, name] of Object.entries(attribute_map)) this.#declareAlias(alias, name, values[alias]);
     const rest = Object.entries(values).filter(
@@ -172,22 +119,38 @@ export class PreTrainedConfig {
     if (typeof rest.torch_dtype === "string") this.dtype ??= rest.torch_dtype;
     if (this.dtype !== null) this.dtype = DTYPE_ALIASES[this.dtype] ?? this.dtype;
     this.#initLabels(rest.num_labels);
-    const legacyRope = "rope_parameters" in this;
-    if (legacyRope) {
-      this.rope_scaling = foldRopeParameters(
-        this.rope_parameters,
-        rest,
-        this as RopeContext,
-        this.#cls.default_rope_type,
-      );
+    const consumed = [...CONSUMED_KEYS];
+    if ("rope_parameters" in this) {
+      this.convert_rope_params_to_dict(rest);
+      consumed.push(...ROPE_KEYS);
     }
     const name = typeof rest._name_or_path === "string" ? rest._name_or_path : (rest.name_or_path ?? "");
     this.#keep("_name_or_path", String(name));
     if (rest.output_attentions === true) this.#outputAttentions = true;
-    const consumed = [...DROPPED_KEYS, ...GENERATION_FIELDS, "_name_or_path"];
-    if (legacyRope) consumed.push("rope_theta", "rope_scaling", "partial_rotary_factor");
-    for (const [key, value] of Object.entries(rest))
-      if (!consumed.includes(key)) this.#keep(key, cloneJson(value));
+    this.#refuse(rest);
+    for (const [key, value] of Object.entries(rest)) {
+      if (consumed.includes(key)) continue;
+      if (!this.#keepUnknown && !KNOWN_EXTRAS.includes(key)) throw this.#unknownField(key, consumed);
+      this.#keep(key, cloneJson(value));
+    }
+  }
+
+  /** Layers of different shapes exist in Transformers; no model here has them. */
+  #refuse(rest: ConfigDict): void {
+    if ((rest.per_layer_config ?? null) === null) return;
+    throw new UnsupportedError("per_layer_config: layers with settings of their own are not supported", {
+      where: "per_layer_config",
+    });
+  }
+
+  #unknownField(key: string, consumed: readonly string[]): OptionError {
+    const { fields, attribute_map, name } = this.#cls;
+    const near = nearest(key, [...Object.keys(fields), ...Object.keys(attribute_map), ...consumed]);
+    const hint = near === undefined ? "" : ` Did you mean '${near}'?`;
+    return new OptionError(
+      `${key}: unknown option of ${name}.${hint} (${name}.from_dict keeps fields that it does not know.)`,
+      { where: key },
+    );
   }
 
   get #cls(): ConfigClass {
@@ -201,6 +164,19 @@ export class PreTrainedConfig {
   /** Classes that the parts may be, by the part's key. */
   static get sub_configs(): Readonly<Record<string, SubConfigSpec>> {
     return this.sub_configs_defaults;
+  }
+
+  get sub_configs(): Readonly<Record<string, SubConfigSpec>> {
+    return this.#cls.sub_configs;
+  }
+
+  /** Whether layers have settings of their own. Never, here. */
+  get is_heterogeneous(): boolean {
+    return false;
+  }
+
+  get per_layer_attributes(): null {
+    return null;
   }
 
   get name_or_path(): string {
@@ -379,15 +355,15 @@ export class PreTrainedConfig {
     return out;
   }
 
-  to_json_string(use_diff = true): string {
+  to_json_string({ use_diff = true }: ConfigJsonOptions = {}): string {
     const isFloat = (path: readonly string[]): boolean => this.#isFloat(path);
     return pythonJson(use_diff ? this.to_diff_dict() : this.to_dict(), isFloat);
   }
 
   /** Writes the JSON to a file, whole or not at all. */
-  async to_json_file(json_file_path: string, use_diff = true): Promise<void> {
+  async to_json_file(json_file_path: string, options: ConfigJsonOptions = {}): Promise<void> {
     const { basename, dirname } = await import("node:path");
-    await saveTextFile(dirname(json_file_path), basename(json_file_path), this.to_json_string(use_diff));
+    await saveTextFile(dirname(json_file_path), basename(json_file_path), this.to_json_string(options));
   }
 
   /**
@@ -395,8 +371,9 @@ export class PreTrainedConfig {
    *
    * @throws OptionError where the config is invalid, or generation settings were put on it
    */
-  async save_pretrained(save_directory: string): Promise<void> {
-    const strays = GENERATION_FIELDS.filter((key) => {
+  async save_pretrained(save_directory: string, options: { push_to_hub?: false } = {}): Promise<void> {
+    checkSaveOptions(`${this.constructor.name}.save_pretrained`, options);
+    const strays = Object.keys(GENERATION_DEFAULTS).filter((key) => {
       if (key === "use_cache" || key in this.#cls.fields) return false;
       return ((this as unknown as Record<string, unknown>)[key] ?? null) !== null;
     });
@@ -421,12 +398,9 @@ export class PreTrainedConfig {
     config_dict: ConfigDict,
     overrides: ConfigDict = {},
   ): T {
-    const [config, unused] = buildConfig(this, config_dict, overrides);
-    const stray = Object.keys(unused)[0];
-    if (stray === undefined) return config;
-    const near = nearest(stray, Object.keys(config));
-    const hint = near === undefined ? "" : ` Did you mean '${near}'?`;
-    throw new OptionError(`${this.name}: unknown option '${stray}'.${hint}`, { where: stray });
+    const config = new this(asConfigDict(config_dict, this.name), { keep_unknown: true });
+    refuseUnused(config, override(config, overrides));
+    return config;
   }
 
   /** A config from a JSON file on disk. */
@@ -434,13 +408,15 @@ export class PreTrainedConfig {
     this: ConfigClass<T>,
     json_file: string,
   ): Promise<T> {
-    return inFile(json_file, async () => new this(await readJsonFile(json_file)));
+    const values = await readJsonFile(json_file);
+    return inFile(json_file, () => new this(values, { keep_unknown: true }));
   }
 
   /**
    * The config of a checkpoint: a folder, a Hub id, or a JSON file on disk.
    *
    * @throws CheckpointError naming the file and the field whose value cannot be
+   * @throws OptionError where an option is neither a field nor says where to look
    */
   static async from_pretrained<T extends PreTrainedConfig>(
     this: ConfigClass<T>,
@@ -460,10 +436,11 @@ export class PreTrainedConfig {
     const { return_unused_kwargs, ...given } = options;
     const [whole, overrides] = await this.get_config_dict(name, given);
     const values = partFor(this, whole);
-    return inFile(CONFIG_NAME, async () => {
-      if (return_unused_kwargs) return buildConfig(this, values, { name_or_path: name, ...overrides });
-      return this.from_dict(values, { name_or_path: name, ...overrides });
-    });
+    const config = inFile(CONFIG_NAME, () => new this(values, { keep_unknown: true }));
+    const unused = override(config, { name_or_path: name, ...overrides });
+    if (return_unused_kwargs) return [config, unused];
+    refuseUnused(config, unused);
+    return config;
   }
 
   /** The JSON of a checkpoint's config, and the options that do not say where to look. */
@@ -527,7 +504,8 @@ export class PreTrainedConfig {
     const self = this as unknown as Record<string, unknown>;
     for (const [key, spec] of Object.entries(this.#cls.sub_configs_defaults)) {
       if (self[key] instanceof PreTrainedConfig) continue;
-      self[key] = createSubConfig(key, spec, self[key] as ConfigDict | null);
+      const options = { keep_unknown: this.#keepUnknown };
+      self[key] = createSubConfig(key, spec, self[key] as ConfigDict | null, options);
     }
   }
 
@@ -564,7 +542,12 @@ export class PreTrainedConfig {
 }
 
 /** The config of one part, from its JSON. */
-function createSubConfig(key: string, spec: SubConfigSpec, given: ConfigDict | null): PreTrainedConfig {
+function createSubConfig(
+  key: string,
+  spec: SubConfigSpec,
+  given: ConfigDict | null,
+  options: UnknownFields,
+): PreTrainedConfig {
   const type = given?.model_type ?? spec.model_type;
   const cls = typeof type === "string" ? spec.resolve(type) : undefined;
   if (cls === undefined) {
@@ -576,7 +559,7 @@ function createSubConfig(key: string, spec: SubConfigSpec, given: ConfigDict | n
     });
   }
   try {
-    return new cls(given ?? spec.init_kwargs ?? {});
+    return new cls(given ?? spec.init_kwargs ?? {}, options);
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
     const { expected, got } = error;
@@ -589,82 +572,35 @@ function createSubConfig(key: string, spec: SubConfigSpec, given: ConfigDict | n
   }
 }
 
-/** Names of attributes that are no fields, but that a caller may set when loading. */
-const SETTABLE = ["num_labels", "output_attentions", "torch_dtype", "dtype", "name_or_path"];
-
-function buildConfig<T extends PreTrainedConfig>(
-  cls: ConfigClass<T>,
-  given: ConfigDict,
-  overrides: ConfigDict,
-): [T, Record<string, unknown>] {
-  const early = Object.entries(overrides).filter(
-    ([key, value]) => SETTABLE.includes(key) && value !== "auto",
-  );
-  const config = new cls({ ...asConfigDict(given, cls.name), ...Object.fromEntries(early) });
+/** Sets what a caller wants otherwise than the JSON has it. Gives back what is no field. */
+function override(config: PreTrainedConfig, overrides: ConfigDict): Record<string, unknown> {
   const unused: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(overrides)) {
-    if (SETTABLE.includes(key)) continue;
     const current = (config as unknown as Record<string, unknown>)[key];
+    if ((key === "dtype" || key === "torch_dtype") && value === "auto") continue;
     if (!(key in config) || typeof current === "function") unused[key] = value;
     else if (current instanceof PreTrainedConfig && isRecord(value) && !(value instanceof PreTrainedConfig)) {
       const part = current.constructor as ConfigClass;
-      config.update({ [key]: new part({ ...current.to_dict(), ...value }) });
+      config.update({ [key]: new part({ ...current.to_dict(), ...value }, { keep_unknown: true }) });
     } else config.update({ [key]: value });
   }
-  if (Object.keys(overrides).length > Object.keys(unused).length) config.validate();
-  return [config, unused];
+  config.validate();
+  return unused;
 }
 
-/** The part of a checkpoint's config that a class describes: the whole, or the sub-config of its type. */
-function partFor(cls: ConfigClass, whole: ConfigDict): ConfigDict {
-  const named = cls.base_config_key === "" ? undefined : whole[cls.base_config_key];
-  if (isRecord(named)) return named;
-  const type = whole.model_type;
-  if (type === undefined || type === cls.model_type) return whole;
-  const part = Object.values(whole).find((value) => isRecord(value) && value.model_type === cls.model_type);
-  if (isRecord(part)) return part;
-  warnOnce(
-    `The checkpoint's model_type is '${type}', and it is read as '${cls.model_type}'. This may be meant, or a mistake.`,
-  );
-  return whole;
+/** @throws OptionError naming the option that is no field, and the nearest one */
+function refuseUnused(config: PreTrainedConfig, unused: Record<string, unknown>): void {
+  const { attribute_map } = config.constructor as ConfigClass;
+  checkOptions(config.constructor.name, unused, [...Object.keys(config), ...Object.keys(attribute_map)]);
 }
 
-async function readJsonFile(path: string): Promise<ConfigDict> {
-  const { readFile } = await import("node:fs/promises");
-  let contents: string;
-  try {
-    contents = await readFile(path, "utf8");
-  } catch (cause) {
-    throw new CheckpointError(`Cannot read ${path}. Is there such a file?`, { file: path, cause });
-  }
-  try {
-    return asConfigDict(JSON.parse(contents), path);
-  } catch (cause) {
-    if (cause instanceof CheckpointError) throw cause;
-    throw new CheckpointError(`${path} is not valid JSON: ${(cause as Error).message}`, {
-      file: path,
-      cause,
-    });
-  }
-}
-
-function asConfigDict(json: unknown, where: string): ConfigDict {
-  const value = decodeSpecialFloats(json);
-  if (isRecord(value)) return value;
-  throw new CheckpointError(`${where}: expected a JSON object, got ${JSON.stringify(value)?.slice(0, 40)}`, {
-    file: where,
+/** @throws UnsupportedError where something is to be uploaded */
+export function checkSaveOptions(where: string, options: { push_to_hub?: boolean }): void {
+  checkOptions(where, options, ["push_to_hub"]);
+  if (!options.push_to_hub) return;
+  throw new UnsupportedError(`${where}: push_to_hub: uploading is not this library's job`, {
+    where: "push_to_hub",
   });
-}
-
-/** Runs `build`; what it finds wrong with a field is the file's fault then. */
-async function inFile<T>(file: string, build: () => Promise<T>): Promise<T> {
-  try {
-    return await build();
-  } catch (error) {
-    if (!(error instanceof OptionError) || error.message.includes("unknown option")) throw error;
-    const { where, expected, got } = error;
-    throw new CheckpointError(`${file}: ${error.message}`, { file, where, expected, got, cause: error });
-  }
 }
 
 /** The error for a value that a field does not accept. */

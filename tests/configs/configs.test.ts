@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { env } from "../../src/base/env.ts";
-import { CheckpointError, OptionError } from "../../src/base/errors.ts";
+import { CheckpointError, OptionError, UnsupportedError } from "../../src/base/errors.ts";
 import { AutoConfig, CONFIG_MAPPING } from "../../src/models/auto/configuration_auto.ts";
 import { CLIPVisionConfig } from "../../src/models/clip/configuration_clip.ts";
 import type { ConfigClass, PreTrainedConfig } from "../../src/models/configuration_utils.ts";
@@ -115,6 +115,23 @@ describe("a config in hand", () => {
     expect(() => config.update({ text_config: null, image_seq_length: -1 })).toThrow(/image_seq_length/);
   });
 
+  test("a field that is not known throws by name, in parts too; files' are kept", () => {
+    expect(() => new LlamaConfig({ hiden_size: 64 })).toThrow(/hiden_size.*'hidden_size'/);
+    expect(() => new LlavaConfig({ text_config: { hiden_size: 64 } })).toThrow(/text_config\.hiden_size/);
+    expect(LlavaConfig.from_dict({ text_config: { hiden_size: 64 } }).text_config.to_dict().hiden_size).toBe(
+      64,
+    );
+    const legacy = {
+      torch_dtype: "float16",
+      rope_theta: 5,
+      num_labels: 3,
+      ignore_index: -100,
+      max_length: 4,
+    };
+    expect(new LlamaConfig(legacy).to_dict()).toMatchObject({ dtype: "float16", ignore_index: -100 });
+    expect(() => LlamaConfig.from_dict({ per_layer_config: { 0: {} } })).toThrow(UnsupportedError);
+  });
+
   test("the text part is found; the tower has none", () => {
     const config = new LlavaConfig();
     expect(config.get_text_config()).toBe(config.text_config);
@@ -125,7 +142,7 @@ describe("a config in hand", () => {
 
   test("the caller's objects stay as they were, and stay apart", () => {
     const given = { rope_scaling: { type: "linear", factor: 2 }, extra: { a: [1] } };
-    const config = new LlamaConfig(given);
+    const config = LlamaConfig.from_dict(given);
     config.rope_parameters.factor = 9;
     (config.to_dict().extra as { a: number[] }).a.push(2);
     expect(given).toEqual({ rope_scaling: { type: "linear", factor: 2 }, extra: { a: [1] } });

@@ -1,5 +1,6 @@
 import type { ActivationName } from "../../kernels/activation.ts";
 import { TEXT_CONFIG_MAPPING, VISION_CONFIG_MAPPING } from "../auto/backbones.ts";
+import { COMMON_FIELDS } from "../common_fields.ts";
 import {
   activationName,
   type ConfigDict,
@@ -14,7 +15,7 @@ import {
   record,
   tokenId,
 } from "../config_fields.ts";
-import { COMMON_FIELDS, PreTrainedConfig, type SubConfigSpec } from "../configuration_utils.ts";
+import { PreTrainedConfig, type SubConfigSpec } from "../configuration_utils.ts";
 import type { TextConfig } from "../text_config.ts";
 import type { VisionConfig } from "../vision_config.ts";
 

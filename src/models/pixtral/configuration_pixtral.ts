@@ -1,7 +1,8 @@
 import { OptionError } from "../../base/errors.ts";
 import type { ActivationName } from "../../kernels/activation.ts";
+import { COMMON_FIELDS } from "../common_fields.ts";
 import { activationName, type ConfigDict, type FieldTable, LIMITS, number, size } from "../config_fields.ts";
-import { COMMON_FIELDS, PreTrainedConfig } from "../configuration_utils.ts";
+import { PreTrainedConfig } from "../configuration_utils.ts";
 import type { RopeParameters } from "../rope_parameters.ts";
 import { TEXT_FIELDS } from "../text_config.ts";
 import { checkPatches, type VisionConfig } from "../vision_config.ts";

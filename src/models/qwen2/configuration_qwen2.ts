@@ -1,4 +1,5 @@
 import type { ActivationName } from "../../kernels/activation.ts";
+import { COMMON_FIELDS } from "../common_fields.ts";
 import type { ConfigDict, FieldTable } from "../config_fields.ts";
 import {
   activationName,
@@ -11,7 +12,7 @@ import {
   text,
   tokenId,
 } from "../config_fields.ts";
-import { COMMON_FIELDS, PreTrainedConfig } from "../configuration_utils.ts";
+import { PreTrainedConfig } from "../configuration_utils.ts";
 import type { RopeParameters } from "../rope_parameters.ts";
 import { checkHeads, TEXT_FIELDS, type TextConfig } from "../text_config.ts";
 

@@ -1,6 +1,7 @@
 import type { ActivationName } from "../../kernels/activation.ts";
+import { COMMON_FIELDS } from "../common_fields.ts";
 import { activationName, type FieldTable, flag, LIMITS, size } from "../config_fields.ts";
-import { COMMON_FIELDS, PreTrainedConfig } from "../configuration_utils.ts";
+import { PreTrainedConfig } from "../configuration_utils.ts";
 import { checkHiddenSize, TEXT_FIELDS } from "../text_config.ts";
 import { checkPatches, type VisionConfig } from "../vision_config.ts";
 
