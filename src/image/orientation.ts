@@ -1,0 +1,31 @@
+/**
+ * Turns a picture upright as its EXIF orientation says.
+ *
+ * @param data [height, width, channels]
+ * @param orientation 1 to 8; anything else means upright
+ */
+export function orient(
+  data: Uint8Array,
+  width: number,
+  height: number,
+  channels: number,
+  orientation: number,
+): { data: Uint8Array; width: number; height: number } {
+  if (!(orientation >= 2 && orientation <= 8)) return { data, width, height };
+  const turned = orientation >= 5;
+  const [newWidth, newHeight] = turned ? [height, width] : [width, height];
+  const fromRight = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
+  const fromBottom = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
+  const out = new Uint8Array(data.length);
+  let to = 0;
+  for (let y = 0; y < newHeight; y++) {
+    for (let x = 0; x < newWidth; x++) {
+      const [column, row] = turned ? [y, x] : [x, y];
+      const sourceRow = fromBottom ? height - 1 - row : row;
+      const sourceColumn = fromRight ? width - 1 - column : column;
+      const from = (sourceRow * width + sourceColumn) * channels;
+      for (let c = 0; c < channels; c++) out[to++] = data[from + c];
+    }
+  }
+  return { data: out, width: newWidth, height: newHeight };
+}
