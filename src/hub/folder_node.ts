@@ -59,6 +59,15 @@ export async function sizeOfFile(path: string): Promise<number | undefined> {
   }
 }
 
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
 /**
  * A small file, whole.
  *
@@ -96,7 +105,13 @@ export async function listFiles(folder: string): Promise<string[]> {
 
 /** Whether a file system call failed because nothing is at the path. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+  const code = codeOf(error);
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** The name of an operating system's error: `ENOENT` and the like. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
 function missing(path: string, repository: string): CheckpointError {

@@ -14,6 +14,8 @@ export interface RandomAccess {
 export interface Repository {
   /** As the user named it: a folder or a Hub id. */
   readonly name: string;
+  /** Why no more can be had than is on disk already, where that is so. */
+  readonly offline?: string;
   /** Whether the file exists (without downloading it). */
   has(path: string): Promise<boolean>;
   /** A small file, whole. Rejects with CheckpointError or HubError naming it where there is none or it is too large. */
@@ -24,6 +26,8 @@ export interface Repository {
   open(path: string): Promise<RandomAccess>;
   /** The paths of all files, without downloading any. */
   list(): Promise<string[]>;
+  /** Brings these files here, where that takes time; the disk is checked for all of them first. */
+  prepare?(paths: readonly string[]): Promise<void>;
 }
 
 /** Where `from_pretrained` looks. Names and defaults are Transformers'. */

@@ -123,9 +123,14 @@ async function checkPresent(repository: Repository, index: string, shards: strin
   if (missing.length === 0) return;
   throw new CheckpointError(
     `${repository.name}: ${index} names ${shards.length} files, but ${missing.join(", ")} ` +
-      `${missing.length === 1 ? "is" : "are"} not there. Download the checkpoint again.`,
+      `${missing.length === 1 ? "is" : "are"} not there. ${whyMissing(repository)}`,
     { file: missing[0], where: index, expected: shards, got: shards.filter((_, i) => present[i]) },
   );
+}
+
+function whyMissing({ offline }: Repository): string {
+  if (offline === undefined) return "Download the checkpoint again.";
+  return `Only what was downloaded before could be looked at: ${offline}`;
 }
 
 async function openShards(repository: Repository, shards: Shards): Promise<Weights> {
@@ -133,6 +138,7 @@ async function openShards(repository: Repository, shards: Shards): Promise<Weigh
   const tensors = new Map<string, StoredTensor>();
   const extra = new Map<string, StoredTensor>();
   let metadata: ReadonlyMap<string, string> | undefined;
+  await repository.prepare?.([...shards.keys()]);
   try {
     for (const [file, names] of shards) {
       const access = await repository.open(file);
@@ -198,5 +204,6 @@ async function noWeights(repository: Repository, tried: string[]): Promise<Check
       ` There is ${others.slice(0, 5).join(", ")}, which this library does not read: choose a revision with` +
       " safetensors files ('revision'), or save the model again with save_pretrained of Transformers, which writes them.";
   }
+  if (repository.offline !== undefined) message += ` ${whyMissing(repository)}`;
   return new CheckpointError(message, { file: tried[0], expected: tried, got: [...variants, ...others] });
 }
