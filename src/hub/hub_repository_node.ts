@@ -57,7 +57,7 @@ export class HubRepository implements Repository {
 
   /** The folder in the cache that holds what is there of this revision. */
   get folder(): string {
-    return this.#cache.pointer(this.#revision.commit, this.#prefix);
+    return this.#cache.pointer(this.#revision.commit, this.#prefix.slice(0, -1));
   }
 
   get offline(): string | undefined {
