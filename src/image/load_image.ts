@@ -1,11 +1,10 @@
 import { ImageError, OptionError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
-import { decodePlatform } from "./decode_node.ts";
+import { decode } from "./decode.ts";
 import { fetchBytes } from "./fetch_bytes.ts";
 import { MAX_BYTES, MAX_PIXELS, TIMEOUT } from "./limits.ts";
 import { looksLikeRawImage, RawImage, type RawImageData } from "./raw_image.ts";
 import { readPath } from "./read_path_node.ts";
-import { sniff } from "./sniff.ts";
 
 /**
  * Where a picture can come from: a path, a file or web address, a data URI, base64, a file's bytes, or a picture
@@ -37,8 +36,7 @@ export async function load_image(image: ImageSource, options: LoadImageOptions =
   if (looksLikeRawImage(image)) return withoutAlpha(new RawImage(image));
   const { name, bytes } = await read(image, options);
   options.signal?.throwIfAborted();
-  const maxPixels = options.maxPixels ?? MAX_PIXELS;
-  return decodePlatform(bytes, sniff(bytes, name), { name, maxPixels });
+  return decode(bytes, { name, maxPixels: options.maxPixels ?? MAX_PIXELS });
 }
 
 interface Named {

@@ -29,3 +29,10 @@ export function orient(
   }
   return { data: out, width: newWidth, height: newHeight };
 }
+
+/** The orientation that XMP metadata give, read as Pillow reads them: by this pattern alone. */
+export function orientationInXmp(xmp: Uint8Array | undefined): number {
+  if (xmp === undefined) return 1;
+  const match = /tiff:Orientation(?:="|>)([0-9])/.exec(new TextDecoder().decode(xmp));
+  return match === null ? 1 : Number(match[1]);
+}

@@ -2,12 +2,7 @@ import { OptionError } from "../../base/errors.ts";
 import type { Size } from "../../image/pixels.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { OPENAI_CLIP_MEAN, OPENAI_CLIP_STD } from "../clip/image_defaults.ts";
-import {
-  IMAGES_KWARGS,
-  type ImagesKwargs,
-  type Resampling,
-  type ResolvedKwargs,
-} from "../processing/image_kwargs.ts";
+import { IMAGES_KWARGS, type ImagesKwargs, type Resampling } from "../processing/image_kwargs.ts";
 import { pixelsOf } from "../processing/image_pixels.ts";
 import type { ImageFeatures, PreprocessOptions } from "../processing/image_processing_utils.ts";
 import { get_size_dict, type SizeDict, type SizeLike } from "../processing/image_sizes.ts";

@@ -25,16 +25,16 @@ class Batch<T extends object> {
     return Object.hasOwn(this, key) ? this.#data[key as keyof T] : fallback;
   }
 
-  keys(): (keyof T & string)[] {
-    return Object.keys(this) as (keyof T & string)[];
+  keys(): string[] {
+    return Object.keys(this);
   }
 
   values(): T[keyof T][] {
     return Object.values(this.#data);
   }
 
-  items(): [keyof T & string, T[keyof T]][] {
-    return Object.entries(this.#data) as [keyof T & string, T[keyof T]][];
+  items(): [string, T[keyof T]][] {
+    return Object.entries(this.#data);
   }
 
   /**

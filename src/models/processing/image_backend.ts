@@ -38,7 +38,7 @@ export abstract class ImageBackend<
   O extends PreprocessOptions = PreprocessOptions,
 > extends BaseImageProcessor<F, O> {
   /** Where a centre crop cuts. */
-  protected abstract readonly cropRule: CropRule;
+  protected abstract get cropRule(): CropRule;
 
   /**
    * @param options [..., C, H, W] is resized to what `size` asks for

@@ -1,7 +1,7 @@
 import { OptionError, ShapeError, UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import { overWhite } from "../../image/channels.ts";
-import { cropPil } from "../../image/crop.ts";
+import { type CropRule, cropPil } from "../../image/crop.ts";
 import type { FilterName } from "../../image/filters.ts";
 import type { PixelArray, Size } from "../../image/pixels.ts";
 import { premultiply, unpremultiply } from "../../image/premultiply.ts";
@@ -44,7 +44,9 @@ export abstract class PilBackend<
   F extends object = ImageFeatures,
   O extends PreprocessOptions = PreprocessOptions,
 > extends ImageBackend<F, O> {
-  protected override readonly cropRule = cropPil;
+  protected override get cropRule(): CropRule {
+    return cropPil;
+  }
 
   get backend(): "pil" {
     return "pil";

@@ -1,6 +1,6 @@
 import { OptionError, ShapeError, UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
-import { cropTorchvision } from "../../image/crop.ts";
+import { type CropRule, cropTorchvision } from "../../image/crop.ts";
 import type { PixelArray } from "../../image/pixels.ts";
 import { resizeTorchvision, type TorchvisionMode } from "../../image/resize_torchvision.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
@@ -39,7 +39,9 @@ export abstract class TorchvisionBackend<
   F extends object = ImageFeatures,
   O extends PreprocessOptions = PreprocessOptions,
 > extends ImageBackend<F, O> {
-  protected override readonly cropRule = cropTorchvision;
+  protected override get cropRule(): CropRule {
+    return cropTorchvision;
+  }
 
   get backend(): "torchvision" {
     return "torchvision";
