@@ -26,8 +26,8 @@ export function decodeBmp(bytes: Uint8Array, options: DecodeOptions): RawImage {
   const header = readHeader(bytes, options);
   const { width, height } = header;
   checkPixels(options, width, height);
-  const data = new Uint8Array(width * height * 3);
   const paintRow = rowPainter(bytes, header, options);
+  const data = new Uint8Array(width * height * 3);
   for (let row = 0; row < height; row++) {
     const y = header.topDown ? row : height - 1 - row;
     paintRow(row, data.subarray(y * width * 3, (y + 1) * width * 3));

@@ -125,7 +125,7 @@ const MAX_CODES = 4096;
  * @returns `length` indices, or undefined where the codes end before or make no sense
  */
 function unpackCodes(data: Uint8Array, codeSize: number, length: number): Uint8Array | undefined {
-  if (codeSize < 1 || codeSize > 11) return undefined;
+  if (codeSize < 1 || codeSize > 11 || length > data.length * MAX_CODES) return undefined;
   const clear = 1 << codeSize;
   const prefixes = new Uint16Array(MAX_CODES);
   const suffixes = new Uint8Array(MAX_CODES);

@@ -5,6 +5,7 @@ import { fetchBytes } from "./fetch_bytes.ts";
 import { MAX_BYTES, MAX_PIXELS, TIMEOUT } from "./limits.ts";
 import { looksLikeRawImage, RawImage, type RawImageData } from "./raw_image.ts";
 import { readPath } from "./read_path_node.ts";
+import { formatOf } from "./sniff.ts";
 
 /**
  * Where a picture can come from: a path, a file or web address, a data URI, base64, a file's bytes, or a picture
@@ -38,6 +39,8 @@ export async function load_image(image: ImageSource, options: LoadImageOptions =
   options.signal?.throwIfAborted();
   return decode(bytes, { name, maxPixels: options.maxPixels ?? MAX_PIXELS });
 }
+
+const LONGEST_PATH = 256;
 
 interface Named {
   /** What to call the picture in an error. */
@@ -77,7 +80,9 @@ async function readNamed(image: string | URL, maxBytes: number, options: LoadIma
   const bytes = await readPath(path, maxBytes, options.signal);
   if (bytes !== undefined) return { name: text, bytes };
   const decoded = typeof path === "string" ? fromBase64(path, maxBytes) : undefined;
-  if (decoded !== undefined) return { name: "base64", bytes: decoded };
+  // "pictures/cat" is base64 too: what is short must hold a picture to count as such.
+  const isPath = decoded === undefined || (text.length < LONGEST_PATH && formatOf(decoded) === undefined);
+  if (!isPath) return { name: "base64", bytes: decoded };
   throw new ImageError(
     `${shorten(text)}: there is no such file. Give a picture's path, http(s) address, data URI or base64.`,
     { where: shorten(text) },
@@ -96,9 +101,9 @@ function fromDataUri(uri: string, maxBytes: number): Uint8Array {
 
 /** The bytes, or undefined where the text is no base64. */
 function fromBase64(text: string, maxBytes: number): Uint8Array | undefined {
-  if (text.length < 4 || !/^[A-Za-z0-9+/\s]+={0,2}\s*$/.test(text)) return undefined;
+  if (text.length < 4 || /[^A-Za-z0-9+/=\s]/.test(text)) return undefined;
   const size = Math.floor((text.length * 3) / 4);
-  if (size > maxBytes * 1.1) throw tooLarge("base64", size, maxBytes);
+  if (size > maxBytes) throw tooLarge("base64", size, maxBytes);
   try {
     return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   } catch {

@@ -13,10 +13,9 @@ const ACCEPTED = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF";
  */
 export function sniff(bytes: Uint8Array, name: string): Format {
   if (bytes.length === 0) throw new ImageError(`${name}: the file is empty.`, { where: name });
-  const head = String.fromCharCode(...bytes.subarray(0, 512));
-  const format = formatOf(head);
+  const format = formatOf(bytes);
   if (format !== undefined) return format;
-  const { seems, advice } = describe(head, bytes);
+  const { seems, advice } = describe(headOf(bytes), bytes);
   throw new ImageError(`${name}: this is ${seems}, not a picture that can be read. ${advice}`, {
     where: name,
     expected: ACCEPTED,
@@ -24,7 +23,14 @@ export function sniff(bytes: Uint8Array, name: string): Format {
   });
 }
 
-function formatOf(head: string): Format | undefined {
+/** The bytes that tell a format, a letter each. */
+function headOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes.subarray(0, 512));
+}
+
+/** The format of a picture's bytes, or undefined where it is none that is decoded. */
+export function formatOf(bytes: Uint8Array): Format | undefined {
+  const head = headOf(bytes);
   const starts = (...beginnings: string[]) => beginnings.some((beginning) => head.startsWith(beginning));
   if (starts("\x89PNG\r\n\x1a\n")) return "png";
   if (starts("\xff\xd8\xff")) return "jpeg";
