@@ -1,0 +1,110 @@
+const { fround } = Math;
+
+/** The largest number; NaN where there is one, as torch has it. */
+export function maximum(values: Float32Array): number {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value > max) max = value;
+    else if (Number.isNaN(value)) return Number.NaN;
+  }
+  return max;
+}
+
+/** The natural logarithm of the sum of exponentials. */
+export function logSumExp(values: Float32Array): number {
+  const max = maximum(values);
+  if (!Number.isFinite(max)) return max;
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - max);
+  return max + Math.log(sum);
+}
+
+/** Probabilities of scores, float32. */
+export function softmax(values: Float32Array): Float32Array {
+  const max = maximum(values);
+  const out = new Float32Array(values.length);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) {
+    const e = Math.exp(values[i] - max);
+    out[i] = e;
+    sum += e;
+  }
+  for (let i = 0; i < values.length; i++) out[i] /= sum;
+  return out;
+}
+
+/** Logarithms of the probabilities of scores, float32. */
+export function logSoftmax(values: Float32Array): Float32Array {
+  const out = new Float32Array(values.length);
+  const sum = logSumExp(values);
+  for (let i = 0; i < values.length; i++) out[i] = values[i] - sum;
+  return out;
+}
+
+/** How spread the probabilities of scores are: minus the sum of p ln p, as float32. */
+export function entropy(values: Float32Array): number {
+  const logs = logSoftmax(values);
+  let sum = 0;
+  for (let i = 0; i < logs.length; i++) {
+    if (logs[i] > Number.NEGATIVE_INFINITY) sum -= fround(logs[i] * fround(Math.exp(logs[i])));
+  }
+  return fround(sum);
+}
+
+const word = new Float32Array(1);
+const bits = new Uint32Array(word.buffer);
+
+/** An unsigned number that orders as float32 does; NaN is the largest. */
+function orderOf(value: number): number {
+  word[0] = value + 0; // +0 makes -0 equal to 0
+  return bits[0] & 0x80000000 ? ~bits[0] >>> 0 : (bits[0] | 0x80000000) >>> 0;
+}
+
+/** Elements that a sort key can tell apart beside 32 bits of order. */
+const KEYED = 2 ** 20;
+
+/**
+ * The places of the `k` largest numbers, largest first; of equal ones, the last place first. That is the order in which
+ * a stable ascending sort has them, read from its end. Sorts only what may be among them.
+ */
+export function largest(values: Float32Array, k: number): Int32Array {
+  const n = values.length;
+  const count = Math.min(k, n);
+  const orders = new Uint32Array(n);
+  const buckets = new Uint32Array(1 << 16);
+  for (let i = 0; i < n; i++) {
+    orders[i] = orderOf(values[i]);
+    buckets[orders[i] >>> 16]++;
+  }
+  let bucket = buckets.length - 1;
+  let within = buckets[bucket];
+  while (within < count) within += buckets[--bucket];
+  const places = new Int32Array(within);
+  for (let i = 0, next = 0; i < n; i++) if (orders[i] >>> 16 >= bucket) places[next++] = i;
+  return sortDescending(places, orders).subarray(0, count);
+}
+
+function sortDescending(places: Int32Array, orders: Uint32Array): Int32Array {
+  if (orders.length > KEYED) return places.sort((a, b) => orders[b] - orders[a] || b - a);
+  const keys = Float64Array.from(places, (place) => orders[place] * KEYED + place).sort();
+  return places.map((_, i) => keys[keys.length - 1 - i] % KEYED);
+}
+
+/** The k-th largest number. */
+export function kthLargest(values: Float32Array, k: number): number {
+  const places = largest(values, k);
+  return values[places[places.length - 1]];
+}
+
+/**
+ * The places of the largest numbers, largest first, as many as `enough` asks for: it is called with each place in turn
+ * and returns true to end. Sorts more only when more is asked for.
+ */
+export function takeLargest(values: Float32Array, enough: (place: number, rank: number) => boolean): void {
+  let taken = 0;
+  for (let k = 64; taken < values.length; k *= 16) {
+    const places = largest(values, k);
+    for (; taken < places.length; taken++) if (enough(places[taken], taken)) return;
+  }
+}
