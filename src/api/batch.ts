@@ -1,7 +1,7 @@
 import { OptionError, ShapeError, UnsupportedError } from "../base/errors.ts";
-import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import { checkCached, type DynamicCache } from "../nn/dynamic_cache.ts";
+import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { type Ids, idRows } from "./ids.ts";
 
 /** One sequence within a row of the batch: the columns of its tokens, and their positions. */
 export interface BatchSequence {
@@ -49,10 +49,13 @@ export function unpad(rows: number, length: number, options: BatchOptions): Batc
   }
   const before = past?.get_seq_length() ?? 0;
   const mask = maskRows(options.attention_mask, rows, length, before);
+  if (past && mask) checkCached(mask, past);
   const positions = positionRows(options.position_ids, rows, length, before);
   const sequences: BatchSequence[] = [];
   for (let row = 0; row < rows; row++) {
-    const columns = Array.from({ length }, (_, c) => c).filter((c) => mask === undefined || mask[row][c]);
+    const columns = Array.from({ length }, (_, c) => c).filter(
+      (c) => mask === undefined || mask[row][before + c],
+    );
     const sequence = { row, columns, positions: columns.map((c) => positions[row][c]) };
     const split = options.packed && mask === undefined && options.position_ids;
     sequences.push(...(split ? splitPacked(sequence) : [sequence]));
@@ -76,7 +79,7 @@ function neededPadding(needed: boolean[] | undefined, columns: readonly number[]
   return padding;
 }
 
-/** Which of this call's columns hold a token. Checks that the mask does not contradict what was cached. */
+/** Which columns hold a token, those of the cache first. */
 function maskRows(
   attention_mask: Ids | null | undefined,
   rows: number,
@@ -98,7 +101,7 @@ function maskRows(
       { where: "attention_mask", expected: [rows, before + length], got: [given.length, given[0]?.length] },
     );
   }
-  return given.map((row) => row.slice(before).map((value) => value !== 0));
+  return given.map((row) => row.map((value) => value !== 0));
 }
 
 function positionRows(

@@ -1,9 +1,9 @@
 import { OptionError, ShapeError } from "../base/errors.ts";
 import type { FeatureSelection } from "../models/llava/modeling_llava.ts";
 import { DynamicCache } from "../nn/dynamic_cache.ts";
+import { checkTensor, checkVocabulary, type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { unpad } from "./batch.ts";
-import { checkTensor, checkVocabulary, type Ids, idRows } from "./ids.ts";
 import type { ImageInput, LlavaRuntime, PassOptions, TextInput } from "./llava_runtime.ts";
 import type { BaseModelOutputWithPooling } from "./outputs.ts";
 
@@ -75,7 +75,10 @@ export async function prepareForward(
   const text = textInput(runtime, options);
   const [rows, length] = text.kind === "ids" ? [text.ids.length, text.ids[0].length] : text.embeds.shape;
   const image = imageInput(options);
-  const placeholders = await findPlaceholders(runtime, text, image !== undefined);
+  const placeholders =
+    text.kind === "ids"
+      ? text.ids.map((row) => row.map((id) => id === runtime.config.image_token_index))
+      : await findPlaceholders(runtime, text.embeds, image !== undefined);
   const given = options.past_key_values ?? undefined;
   if (given && !(given instanceof DynamicCache)) {
     throw new OptionError("past_key_values: expected what an earlier call gave", {
@@ -160,7 +163,11 @@ function textInput(runtime: LlavaRuntime, { input_ids, inputs_embeds }: LlavaFor
   return { kind: "ids", ids };
 }
 
-function imageInput({ pixel_values, mm_encoder_outputs }: LlavaForwardOptions): ImageInput | undefined {
+/** The pictures that the arguments name. */
+export function imageInput({
+  pixel_values,
+  mm_encoder_outputs,
+}: LlavaForwardOptions): ImageInput | undefined {
   const encoded = mm_encoder_outputs?.image;
   if (pixel_values && mm_encoder_outputs) {
     throw new OptionError("You cannot specify both pixel_values and mm_encoder_outputs at the same time", {
@@ -185,18 +192,16 @@ export function concatRows(parts: readonly Tensor[]): Tensor {
   return new Tensor("float32", [rows, D], out);
 }
 
-/** For each column whether a picture goes there: [B, L] */
-async function findPlaceholders(
+/** For each column whether it is the placeholder's embedding, number by number: [B, L, D] -> [B, L] */
+export async function findPlaceholders(
   runtime: LlavaRuntime,
-  text: TextInput,
+  embeds: Tensor,
   wanted: boolean,
 ): Promise<boolean[][]> {
-  const { image_token_index } = runtime.config;
-  if (text.kind === "ids") return text.ids.map((row) => row.map((id) => id === image_token_index));
-  const [B, L, D] = text.embeds.shape;
+  const [B, L, D] = embeds.shape;
   if (!wanted) return Array.from({ length: B }, () => Array(L).fill(false));
-  const [placeholder] = await runtime.device.step(() => [runtime.embed([image_token_index])]);
-  const data = text.embeds.data as Float32Array;
+  const [placeholder] = await runtime.device.step(() => [runtime.embed([runtime.config.image_token_index])]);
+  const data = embeds.data as Float32Array;
   const isPlaceholder = (row: number): boolean => {
     for (let d = 0; d < D; d++) if (data[row * D + d] !== placeholder.data[d]) return false;
     return true;

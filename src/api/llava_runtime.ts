@@ -154,7 +154,7 @@ export class LlavaRuntime {
   ): () => PassResult {
     const { batch, logitColumns } = options;
     const trace: Trace = { hidden_states: [], attentions: options.attentions ? [] : undefined };
-    const features = this.#features(options);
+    const features = options.image && this.features(options.image, options.selection);
     const embedded = this.#embedded(options, features);
     const last = this.model.language_model.forward(embedded, rows, trace); // [T, D]
     const image = features && reads.add(features);
@@ -177,8 +177,8 @@ export class LlavaRuntime {
     });
   }
 
-  #features({ image, selection }: PassOptions): Value | undefined {
-    if (!image) return undefined;
+  /** Inside a step: the rows of the pictures, [sum L, D]. */
+  features(image: ImageInput, selection: FeatureSelection): Value {
     if (image.kind === "features") return this.device.upload(image.features);
     return this.imageFeatures(image.pixel_values, selection, { hidden_states: [] }).features;
   }
@@ -190,8 +190,9 @@ export class LlavaRuntime {
         ? this.embed(batch.sequences.flatMap(({ row, columns }) => columns.map((c) => text.ids[row][c])))
         : this.device.upload(unpaddedRows(batch, text.embeds));
     if (!features) return x;
-    const index = featureIndex(batch, placeholders);
     checkFeatureCount(placeholders, features);
+    const order = featureOrder(placeholders);
+    const index = batch.sequences.flatMap(({ row, columns }) => columns.map((c) => order[row][c]));
     return mergeRows(x, features, index);
   }
 }
@@ -256,11 +257,10 @@ function unpaddedRows(batch: Batch, embeds: Tensor): Tensor {
   return new Tensor("float32", [total, D], out);
 }
 
-/** For each unpadded row the feature row that takes its place, or -1: features go in by row, then column. */
-function featureIndex(batch: Batch, placeholders: boolean[][]): number[] {
+/** For each column the feature row that goes there, or -1: features go in by row, then column. [B, L] */
+export function featureOrder(placeholders: readonly (readonly boolean[])[]): number[][] {
   let next = 0;
-  const order = placeholders.map((row) => row.map((is) => (is ? next++ : -1)));
-  return batch.sequences.flatMap(({ row, columns }) => columns.map((c) => order[row][c]));
+  return placeholders.map((row) => row.map((is) => (is ? next++ : -1)));
 }
 
 /** @throws ShapeError where there are not as many placeholders as feature rows */

@@ -2,11 +2,15 @@ import { Callable } from "../base/callable.ts";
 import { OptionError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { WeightDType } from "../devices/device.ts";
+import type { GenerationConfig } from "../generation/configuration_utils.ts";
+import { type GenerateOptions, generate } from "../generation/generate.ts";
+import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Module } from "../nn/module.ts";
+import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./forward_inputs.ts";
-import { type Ids, idRows } from "./ids.ts";
+import { LlavaGenerationModel } from "./generation_adapter.ts";
 import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
 import { freeParameters, type LlavaRuntime } from "./llava_runtime.ts";
 import { causalLMLoss, countedColumns, lossTargets } from "./loss.ts";
@@ -156,8 +160,32 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
     options: ModelFromPretrainedOptions = {},
   ): Promise<LlavaForConditionalGeneration> {
     const loaded = await loadPretrained(name, options, ({ root }) => root, []);
-    return new LlavaForConditionalGeneration(loaded, loaded.runtime.root);
+    return new LlavaForConditionalGeneration(loaded);
   }
+
+  readonly #generation: LlavaGenerationModel;
+
+  private constructor(loaded: LoadedModel) {
+    super(loaded, loaded.runtime.root);
+    this.#generation = new LlavaGenerationModel(loaded.runtime, loaded.generation_config);
+  }
+
+  /** The checkpoint's settings of `generate`; may be changed. */
+  get generation_config(): GenerationConfig {
+    return this.#generation.generation_config;
+  }
+
+  set generation_config(config: GenerationConfig) {
+    this.#generation.generation_config = config;
+  }
+
+  /**
+   * Continues prompts: int32 [B, L] with the prompts before what was generated.
+   *
+   * @throws OptionError naming an option that is unknown or cannot be; ShapeError where inputs do not fit together
+   */
+  readonly generate: Generate = (options: GenerateOptions): Promise<never> =>
+    generate(this.#generation, options) as Promise<never>;
 
   protected override async compute(
     options: LlavaCausalLMForwardOptions,
@@ -188,6 +216,12 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
       release();
     }
   }
+}
+
+/** `generate`: an object with `return_dict_in_generate`, else a tensor. */
+interface Generate {
+  (options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
+  (options: GenerateOptions): Promise<Tensor>;
 }
 
 /** The columns that `logits_to_keep` means. */

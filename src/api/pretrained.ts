@@ -1,8 +1,10 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import type { WeightDType } from "../devices/device.ts";
+import { GenerationConfig } from "../generation/configuration_utils.ts";
 import { openRepository } from "../hub/open.ts";
 import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
 import { openWeights, type Weights } from "../hub/weights.ts";
+import type { ConfigFromPretrainedOptions } from "../models/configuration_utils.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Module } from "../nn/module.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
@@ -62,6 +64,7 @@ export interface LoadedModel {
   runtime: LlavaRuntime;
   /** The element type that most of the model is said to be in. */
   dtype: WeightDType;
+  generation_config: GenerationConfig;
 }
 
 /**
@@ -80,7 +83,7 @@ export async function loadPretrained(
   const dtype = checkDType(own.dtype ?? own.torch_dtype ?? "auto");
   checkAttention(own.attn_implementation);
   if (own.use_safetensors === false) throw unsupported("use_safetensors", "only safetensors are read");
-  const config = own.config ?? (await LlavaConfig.from_pretrained(name, { ...hub, ...fields }));
+  const config = own.config ?? (await readConfig(name, { ...fields, ...hub }));
   checkQuantization(config);
   const repository = await openRepository(name, hub);
   const weights = await openWeights(repository, { variant: own.variant });
@@ -88,14 +91,20 @@ export async function loadPretrained(
   try {
     const runtime = new LlavaRuntime(config, device);
     const { signal, progress_callback } = hub;
+    const generation_config = await GenerationConfig.from_pretrained(name, { ...hub });
     await loadParameters(part(runtime), weights, device, { dtype, unused, signal, progress_callback });
-    return { runtime, dtype: dtype === "auto" ? storedDType(weights) : dtype };
+    return { runtime, dtype: dtype === "auto" ? storedDType(weights) : dtype, generation_config };
   } catch (error) {
     await device.dispose();
     throw error;
   } finally {
     await weights.close();
   }
+}
+
+/** config.json with the caller's fields. One that is no field is an error: it would be without effect. */
+async function readConfig(name: string, options: ConfigFromPretrainedOptions): Promise<LlavaConfig> {
+  return LlavaConfig.from_pretrained(name, { ...options, return_unused_kwargs: undefined });
 }
 
 interface OwnOptions {

@@ -110,3 +110,22 @@ export class DynamicCache {
     return rows;
   }
 }
+
+/**
+ * Padding was taken off when the cache was filled: a mask cannot change that afterwards.
+ *
+ * @param mask for each row whether a column is a token, the cached columns first
+ * @throws OptionError where it says otherwise than when the cache was filled
+ */
+export function checkCached(mask: readonly (readonly boolean[])[], past: DynamicCache): void {
+  for (const [row, own] of mask.entries()) {
+    const held = new Set(past.columns(row));
+    const column = own.slice(0, past.get_seq_length()).findIndex((is, c) => is !== held.has(c));
+    if (column < 0) continue;
+    const [says, was] = held.has(column) ? ["padding", "a token"] : ["a token", "padding"];
+    throw new OptionError(
+      `attention_mask: row ${row}, column ${column} is ${says} now, but was ${was} when past_key_values was filled`,
+      { where: "attention_mask", got: [row, column] },
+    );
+  }
+}

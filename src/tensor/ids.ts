@@ -1,6 +1,6 @@
 import { OptionError, ShapeError } from "../base/errors.ts";
-import type { DType } from "../tensor/dtype.ts";
-import { sizeOf, Tensor } from "../tensor/tensor.ts";
+import type { DType } from "./dtype.ts";
+import { sizeOf, Tensor } from "./tensor.ts";
 
 /** Token ids as they may be given: a tensor [B, L] or [L], nested arrays, or one row. */
 export type Ids = Tensor | readonly number[] | readonly (readonly number[])[];

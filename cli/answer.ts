@@ -1,0 +1,131 @@
+import {
+  BaseModelOutputWithPooling,
+  type LlavaForConditionalGeneration,
+  type RawImage,
+  type Tensor,
+  TextStreamer,
+} from "../src/index.ts";
+import type { Loaded } from "./model.ts";
+import { type GenerationFlags, generationSettings } from "./options.ts";
+
+/** A part of what is said: a picture, or words. */
+export type Part = { type: "image"; image: RawImage } | { type: "text"; text: string };
+
+/** One turn of a conversation. */
+export interface Turn {
+  role: "user" | "assistant";
+  content: Part[];
+}
+
+/** What the model said, and how long it took. Times are milliseconds. */
+export interface Answer {
+  text: string;
+  image_tokens: number;
+  prompt_tokens: number;
+  generated_tokens: number;
+  finish_reason: "stop" | "length";
+  timings: {
+    image_ms: number;
+    vision_ms: number;
+    prefill_ms: number;
+    first_token_ms: number;
+    decode_ms: number;
+    decode_tokens_per_second: number;
+  };
+}
+
+type Features = Awaited<ReturnType<LlavaForConditionalGeneration["get_image_features"]>>;
+
+/** Notes when tokens come, and hands their text on. The first `put` is the prompt's. */
+class TimedStreamer extends TextStreamer {
+  readonly times: number[] = [];
+  readonly #show: (text: string) => void;
+
+  constructor(tokenizer: Loaded["processor"]["tokenizer"], show: (text: string) => void) {
+    super(tokenizer, { skip_prompt: true, skip_special_tokens: true });
+    this.#show = show;
+  }
+
+  override put(value: Tensor): void {
+    this.times.push(performance.now());
+    super.put(value);
+  }
+
+  override on_finalized_text(text: string): void {
+    if (text !== "") this.#show(text);
+  }
+}
+
+/** Asks a model. Pictures that it was shown before are not looked at again. */
+export class Asker {
+  readonly #loaded: Loaded;
+  readonly #flags: GenerationFlags;
+  readonly #seen = new Map<RawImage, Tensor>();
+
+  constructor(loaded: Loaded, flags: GenerationFlags) {
+    this.#loaded = loaded;
+    this.#flags = flags;
+  }
+
+  /**
+   * Answers the last turn of a conversation.
+   *
+   * @param show told of the text as it comes
+   */
+  async ask(conversation: Turn[], show: (text: string) => void, signal?: AbortSignal): Promise<Answer> {
+    const { model, processor } = this.#loaded;
+    const begin = performance.now();
+    const inputs = await processor.apply_chat_template(conversation, {
+      add_generation_prompt: true,
+      tokenize: true,
+      return_dict: true,
+    });
+    const { input_ids, attention_mask, pixel_values } = inputs;
+    const prepared = performance.now();
+    const image = pixel_values && (await this.#features(conversation, pixel_values, signal));
+    const looked = performance.now();
+    const streamer = new TimedStreamer(processor.tokenizer, show);
+    const sequences = await model.generate({
+      input_ids,
+      attention_mask,
+      mm_encoder_outputs: image ? { image } : undefined,
+      streamer,
+      signal,
+      ...generationSettings(this.#flags),
+    });
+    const times = streamer.times;
+    const prompt = Array.from(input_ids.data, Number);
+    const generated = Array.from(sequences.data, Number).slice(prompt.length);
+    const decode_ms = (times.at(-1) ?? 0) - (times[1] ?? 0);
+    const eos = [model.generation_config.eos_token_id].flat();
+    return {
+      text: processor.decode(generated, { skip_special_tokens: true }),
+      image_tokens: prompt.filter((id) => id === model.config.image_token_id).length,
+      prompt_tokens: prompt.length,
+      generated_tokens: generated.length,
+      finish_reason: eos.includes(generated.at(-1) ?? -1) ? "stop" : "length",
+      timings: {
+        image_ms: prepared - begin,
+        vision_ms: looked - prepared,
+        prefill_ms: times[1] - looked,
+        first_token_ms: times[1] - begin,
+        decode_ms,
+        decode_tokens_per_second: decode_ms > 0 ? ((generated.length - 1) * 1000) / decode_ms : 0,
+      },
+    };
+  }
+
+  /** The features of all pictures of a conversation; only new ones are computed. */
+  async #features(conversation: Turn[], pixel_values: Tensor, signal?: AbortSignal): Promise<Features> {
+    const pictures = conversation
+      .flatMap(({ content }) => content)
+      .flatMap((part) => (part.type === "image" ? part.image : []));
+    const known = pictures.map((picture) => this.#seen.get(picture));
+    if (known.every((features) => features !== undefined)) {
+      return new BaseModelOutputWithPooling({ last_hidden_state: known[0], pooler_output: known });
+    }
+    const features = await this.#loaded.model.get_image_features({ pixel_values, signal });
+    for (const [i, picture] of pictures.entries()) this.#seen.set(picture, features.pooler_output[i]);
+    return features;
+  }
+}

@@ -1,0 +1,73 @@
+import { availableParallelism, cpus, freemem, totalmem } from "node:os";
+import type { Command } from "commander";
+import pc from "picocolors";
+import { deviceInfo, type ModelInfo, modelInfo, version } from "../../src/index.ts";
+
+const EXAMPLES = `
+Examples:
+  llava info
+  llava info llava-hf/llava-1.5-7b-hf
+  llava info ./my-checkpoint --json`;
+
+interface InfoFlags {
+  json: boolean;
+}
+
+export function addInfo(program: Command): void {
+  program
+    .command("info")
+    .summary("what this machine has, and what a model needs")
+    .description("Shows what this machine has and what computes on it; with a model, what that is and needs.")
+    .argument("[model]", "a folder, a Hugging Face Hub id, or llava-demo")
+    .option("--json", "print one JSON object", false)
+    .option("--verbose", "show where an error comes from", false)
+    .addHelpText("after", EXAMPLES)
+    .action(info);
+}
+
+async function info(name: string | undefined, flags: InfoFlags): Promise<void> {
+  const machine = {
+    llava: version,
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+    processor: cpus()[0]?.model.trim() ?? "unknown",
+    threads: availableParallelism(),
+    memory_bytes: totalmem(),
+    free_bytes: freemem(),
+    device: await deviceInfo(),
+  };
+  const model = name === undefined ? undefined : await modelInfo(name);
+  if (flags.json) {
+    process.stdout.write(`${JSON.stringify({ machine, model }, null, 2)}\n`);
+    return;
+  }
+  const lines: [string, string][] = [
+    ["llava", `${machine.llava} on Node ${machine.node}, ${machine.platform}`],
+    ["processor", `${machine.processor}, ${machine.threads} threads`],
+    ["memory", `${gigabytes(machine.memory_bytes)}, ${gigabytes(machine.free_bytes)} free`],
+    ["device", `${machine.device.kind}: ${machine.device.description}`],
+  ];
+  if (model) lines.push(["", ""], ...modelLines(model, machine.free_bytes));
+  for (const [label, text] of lines) process.stdout.write(`${pc.bold(label.padEnd(12))}${text}\n`);
+}
+
+function modelLines(model: ModelInfo, free: number): [string, string][] {
+  const context = model.cache_bytes_per_token * model.context;
+  const needs = Object.entries(model.weights_bytes).map(([dtype, bytes]): [string, string] => {
+    const fits = bytes + context <= free ? "" : pc.yellow("  (more than is free)");
+    return [`  ${dtype}`, `${gigabytes(bytes)} for the weights${fits}`];
+  });
+  const side = [model.image_size].flat();
+  return [
+    ["model", model.name],
+    ["parts", `${model.vision} and ${model.text}, ${(model.parameters / 1e6).toFixed(1)} million parameters`],
+    ["pictures", `${side[0]} x ${side.at(-1)} pixels, ${model.image_tokens} tokens each`],
+    ["context", `${model.context} tokens, ${gigabytes(context)} when full`],
+    ["stored as", model.dtype ?? "not said"],
+    ...needs,
+  ];
+}
+
+function gigabytes(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,22 @@
+import { CommanderError } from "commander";
+import { LlavaError } from "../src/index.ts";
+
+/** Wrong usage: exit code 2. Everything else that fails: 1. */
+export class UsageError extends Error {}
+
+/** The exit code for what was thrown. */
+export function exitCode(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** One readable line; with `verbose` the stack below it. Undefined where commander has said it already. */
+export function errorText(error: unknown, verbose: boolean): string | undefined {
+  if (error instanceof CommanderError) return undefined;
+  const isError = error instanceof Error;
+  const known = error instanceof LlavaError || error instanceof UsageError;
+  const message = isError ? error.message : String(error);
+  const text = known || !isError ? message : `${error.name}: ${message}`;
+  const line = `error: ${text.replace(/\s*\n\s*/g, " ")}`;
+  return verbose && isError && error.stack ? `${line}\n${error.stack}` : line;
+}

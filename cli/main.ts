@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+import { Command } from "commander";
+import { version } from "../src/index.ts";
+import { addChat } from "./commands/chat.ts";
+import { addDescribe } from "./commands/describe.ts";
+import { addInfo } from "./commands/info.ts";
+import { addPull } from "./commands/pull.ts";
+import { errorText, exitCode } from "./errors.ts";
+
+const EXAMPLES = `
+Examples:
+  llava describe cat.jpg
+  llava chat cat.jpg --model llava-hf/llava-1.5-7b-hf
+  llava pull llava-hf/llava-1.5-7b-hf
+  llava info
+
+Each command has its own: llava describe --help`;
+
+function createProgram(): Command {
+  const program = new Command("llava")
+    .description("Looks at pictures and talks about them. Runs published LLaVA checkpoints as they are.")
+    .version(version, "-V, --version")
+    .showHelpAfterError("(add --help for the options and examples)")
+    .addHelpText("after", EXAMPLES);
+  for (const add of [addDescribe, addChat, addPull, addInfo]) add(program);
+  for (const command of [program, ...program.commands]) command.exitOverride();
+  return program;
+}
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  const text = errorText(error, process.argv.includes("--verbose"));
+  if (text !== undefined) process.stderr.write(`${text}\n`);
+  process.exitCode = exitCode(error);
+}

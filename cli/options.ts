@@ -1,0 +1,92 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { DeviceName, DTypeName } from "../src/index.ts";
+
+/** Flags that all commands with a model have. */
+export interface ModelFlags {
+  model: string;
+  dtype: DTypeName;
+  device: DeviceName;
+  quiet: boolean;
+  verbose: boolean;
+  json: boolean;
+}
+
+/** Flags of commands that generate text. */
+export interface GenerationFlags extends ModelFlags {
+  maxNewTokens: number;
+  temperature: number;
+  topP: number;
+  seed?: number;
+}
+
+/** The model that is used until one is named. */
+export const DEFAULT_MODEL = "llava-demo";
+
+/** Adds the flags of ModelFlags. */
+export function addModelFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option("-m, --model <name>", "a folder, a Hugging Face Hub id, or llava-demo")
+        .env("LLAVA_MODEL")
+        .default(DEFAULT_MODEL),
+    )
+    .addOption(
+      new Option("--dtype <type>", "what weights are kept in")
+        .choices(["auto", "float32", "float16", "bfloat16"] satisfies DTypeName[])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--device <device>", "what computes")
+        .choices(["auto", "cpu", "reference"] satisfies DeviceName[])
+        .default("auto"),
+    )
+    .option("--json", "print one JSON object", false)
+    .option("-q, --quiet", "no progress, the answer alone", false)
+    .option("--verbose", "show where an error comes from", false);
+}
+
+/** Adds the flags of GenerationFlags. */
+export function addGenerationFlags(command: Command): Command {
+  return addModelFlags(command)
+    .option("--max-new-tokens <n>", "longest answer, in tokens", wholeNumber(1), 256)
+    .option("--temperature <t>", "0: always the likeliest word; higher: more varied", atLeastZero, 0)
+    .option(
+      "--top-p <p>",
+      "with a temperature: choose among the likeliest words that make up this share",
+      share,
+      1,
+    )
+    .option("--seed <n>", "with a temperature: the same seed gives the same answer", wholeNumber(0));
+}
+
+/** What the flags mean to `generate`. */
+export function generationSettings(flags: GenerationFlags): Record<string, unknown> {
+  const sampling = {
+    do_sample: true,
+    temperature: flags.temperature,
+    top_p: flags.topP,
+    top_k: 0,
+    seed: flags.seed,
+  };
+  return { max_new_tokens: flags.maxNewTokens, ...(flags.temperature > 0 ? sampling : { do_sample: false }) };
+}
+
+function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+  };
+}
+
+function atLeastZero(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("Expected a number from 0.");
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("Expected a number above 0, at most 1.");
+}

@@ -1,0 +1,115 @@
+import type { Value } from "../devices/device.ts";
+import type { GenerationConfig } from "../generation/configuration_utils.ts";
+import type { GenerationModel, PromptInputs, PromptSource } from "../generation/generation_model.ts";
+import type { RaggedModel } from "../generation/ragged_model.ts";
+import { Scheduler } from "../generation/scheduler.ts";
+import { DynamicCache } from "../nn/dynamic_cache.ts";
+import { mergeRows } from "../nn/functional.ts";
+import { checkTensor, checkVocabulary } from "../tensor/ids.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import {
+  featureSelection,
+  findPlaceholders,
+  imageInput,
+  type LlavaForwardOptions,
+} from "./forward_inputs.ts";
+import { checkFeatureCount, featureOrder, type ImageInput, type LlavaRuntime } from "./llava_runtime.ts";
+
+/** LLaVA as `generate` and the scheduler see it. */
+export class LlavaGenerationModel implements GenerationModel {
+  readonly scheduler: Scheduler;
+  readonly ragged: RaggedModel;
+  generation_config: GenerationConfig;
+  readonly pictureArguments = [
+    "pixel_values",
+    "vision_feature_layer",
+    "vision_feature_select_strategy",
+    "mm_encoder_outputs",
+  ] as const satisfies readonly (keyof LlavaForwardOptions)[];
+  readonly #runtime: LlavaRuntime;
+
+  constructor(runtime: LlavaRuntime, generation_config: GenerationConfig) {
+    this.#runtime = runtime;
+    this.generation_config = generation_config;
+    this.ragged = {
+      device: runtime.device,
+      pool: runtime.pool,
+      embed: (ids) => runtime.embed(ids),
+      hidden: (x, rows, trace) => runtime.model.language_model.forward(x, rows, trace),
+      logits: (x) => runtime.head.forward(x),
+    };
+    this.scheduler = new Scheduler(this.ragged);
+  }
+
+  get vocab_size(): number {
+    return this.#runtime.config.text_config.vocab_size;
+  }
+
+  newCache(batch: number): DynamicCache {
+    return new DynamicCache(this.#runtime.pool, batch);
+  }
+
+  async encode({
+    input_ids,
+    cached,
+    inputs_embeds,
+    pictures,
+    signal,
+  }: PromptInputs): Promise<PromptSource | undefined> {
+    const runtime = this.#runtime;
+    const { vocab_size, hidden_size } = runtime.config.text_config;
+    if (input_ids) checkVocabulary("input_ids", input_ids, vocab_size, runtime.config.image_token_index);
+    const image = imageInput(pictures);
+    if (!image && !inputs_embeds) return undefined;
+    const embeds =
+      inputs_embeds &&
+      checkTensor(
+        "inputs_embeds",
+        inputs_embeds,
+        [-1, -1, hidden_size],
+        "rows, columns, hidden_size",
+        "float32",
+      );
+    const all =
+      input_ids?.map((row) => row.map((id) => id === runtime.config.image_token_index)) ??
+      (embeds ? await findPlaceholders(runtime, embeds, image !== undefined) : []);
+    const placeholders = all.map((row) => row.map((is, c) => is && c >= cached));
+    const source = await this.#record(image, embeds, placeholders, pictures, signal);
+    const index = embeds ? everyRow(embeds) : featureOrder(placeholders);
+    return { source, index, free: () => runtime.device.free(source) };
+  }
+
+  async #record(
+    image: ImageInput | undefined,
+    embeds: Tensor | undefined,
+    placeholders: boolean[][],
+    pictures: Record<string, unknown>,
+    signal?: AbortSignal,
+  ): Promise<Value> {
+    const runtime = this.#runtime;
+    const { device } = runtime;
+    let source: Value | undefined;
+    await device.step(
+      () => {
+        const features = image && runtime.features(image, featureSelection(runtime, pictures));
+        if (features) checkFeatureCount(placeholders, features);
+        const flat =
+          embeds &&
+          device.upload(
+            new Tensor("float32", [embeds.shape[0] * embeds.shape[1], embeds.shape[2]], embeds.data),
+          );
+        if (flat && features) source = mergeRows(flat, features, featureOrder(placeholders).flat());
+        else source = features ?? flat;
+        if (source) device.keep(source);
+        return [];
+      },
+      { signal },
+    );
+    return source as Value;
+  }
+}
+
+/** [B, L]: every row of the embeddings. */
+function everyRow({ shape: [B, L] }: Tensor): number[][] {
+  return Array.from({ length: B }, (_, b) => Array.from({ length: L }, (_, c) => b * L + c));
+}

@@ -1,0 +1,60 @@
+import type { WeightDType } from "../devices/device.ts";
+import type { HubOptions } from "../hub/repository.ts";
+import { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import { LlavaForConditionalGenerationModule } from "../models/llava/modeling_llava.ts";
+import type { Parameter } from "../nn/module.ts";
+import { BYTES } from "../tensor/dtype.ts";
+import { sizeOf } from "../tensor/tensor.ts";
+import { createDevice, type DeviceName } from "./devices.ts";
+
+/** What a model is and needs. Sizes are bytes. */
+export interface ModelInfo {
+  name: string;
+  /** As in config.json: `clip_vision_model`, `llama`. */
+  vision: string;
+  text: string;
+  parameters: number;
+  image_size: number | number[];
+  image_tokens: number;
+  /** Tokens that the model was made for. */
+  context: number;
+  /** What the checkpoint says that its weights are. */
+  dtype: string | null;
+  /** Memory for the weights, by dtype. */
+  weights_bytes: Record<WeightDType, number>;
+  /** Memory for each token of a conversation. */
+  cache_bytes_per_token: number;
+}
+
+/** Reads a model's config.json, and nothing else of it. */
+export async function modelInfo(name: string, options: HubOptions = {}): Promise<ModelInfo> {
+  const config = await LlavaConfig.from_pretrained(name, { ...options });
+  const root = new LlavaForConditionalGenerationModule(config);
+  const distinct = new Set<Parameter>([...root.named_parameters()].map(([, parameter]) => parameter));
+  const parameters = [...distinct].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const { layers, kv_heads, head_dim } = root.model.language_model.cacheShape;
+  return {
+    name,
+    vision: config.vision_config.model_type,
+    text: config.text_config.model_type,
+    parameters,
+    image_size: config.vision_config.image_size,
+    image_tokens: config.image_seq_length,
+    context: config.text_config.max_position_embeddings,
+    dtype: config.dtype ?? config.text_config.dtype,
+    weights_bytes: {
+      float32: parameters * BYTES.float32,
+      float16: parameters * BYTES.float16,
+      bfloat16: parameters * BYTES.bfloat16,
+    },
+    cache_bytes_per_token: 2 * layers * kv_heads * head_dim * BYTES.float32,
+  };
+}
+
+/** What would compute for `device`, and why. */
+export async function deviceInfo(name: DeviceName = "auto"): Promise<{ kind: string; description: string }> {
+  const device = await createDevice(name);
+  const { kind, description } = device;
+  await device.dispose();
+  return { kind, description };
+}

@@ -1,0 +1,150 @@
+import { OptionError, ShapeError } from "../base/errors.ts";
+import { checkCached, DynamicCache } from "../nn/dynamic_cache.ts";
+import { type Ids, idRows } from "../tensor/ids.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { GenerationConfig } from "./configuration_utils.ts";
+import type { Prompt } from "./decoding.ts";
+import type { PromptSource } from "./generation_model.ts";
+
+/** What `generate` continues. Shapes: B rows, L columns, D the text model's size. */
+export interface GenerationInputs {
+  /** [B, L] */
+  input_ids?: Ids | null;
+  /** [B, L], or [B, cached + L] with ids that are all new. */
+  attention_mask?: Ids | null;
+  /** [B, L, D], in place of ids or beside them. */
+  inputs_embeds?: Tensor | null;
+  /** Grows by what is generated. */
+  past_key_values?: DynamicCache | null;
+}
+
+/** Checked prompts, padding still in them. */
+export interface PromptRows {
+  /** [B, L]; rows without tokens (embeddings alone) are empty. */
+  tokens: number[][];
+  /** [B, L'] where L' counts embeddings, too. */
+  mask: boolean[][];
+  /** Columns of the mask: tokens or embeddings. */
+  length: number;
+  /** Columns that the cache holds. */
+  cached: number;
+}
+
+/** Checks and completes what is to be continued. */
+export function promptRows(inputs: GenerationInputs, config: GenerationConfig): PromptRows {
+  const { inputs_embeds, past_key_values: past } = inputs;
+  if (past && !(past instanceof DynamicCache)) {
+    throw new OptionError("past_key_values: expected what an earlier call gave", {
+      where: "past_key_values",
+    });
+  }
+  const tokens = inputs.input_ids
+    ? idRows("input_ids", inputs.input_ids)
+    : defaultTokens(inputs_embeds, config);
+  if (tokens.length === 0)
+    throw new ShapeError("input_ids: there is no row", { where: "input_ids", got: [0] });
+  const length = inputs_embeds?.shape[1] ?? tokens[0].length;
+  if (
+    inputs_embeds &&
+    inputs.input_ids &&
+    (inputs_embeds.shape[0] !== tokens.length || length !== tokens[0].length)
+  ) {
+    throw new ShapeError(
+      `inputs_embeds: shape [${inputs_embeds.shape}] does not fit input_ids [${tokens.length}, ${tokens[0].length}]`,
+      { where: "inputs_embeds", expected: [tokens.length, tokens[0].length], got: inputs_embeds.shape },
+    );
+  }
+  if (length === 0)
+    throw new ShapeError("input_ids: there is no token", { where: "input_ids", got: [tokens.length, 0] });
+  const held = past?.get_seq_length() ?? 0;
+  const mask = maskRows(inputs, tokens, length, held, config);
+  // Ids that are all new come with a mask that is longer by what the cache holds.
+  const allNew = held > 0 && mask[0].length === held + length;
+  if (!allNew && held >= length) {
+    throw new ShapeError(
+      `past_key_values holds ${held} columns, input_ids has ${length}: give all ids, or the new ones with an ` +
+        `attention_mask of ${held} + ${length} columns`,
+      { where: "past_key_values", expected: `fewer than ${length}`, got: held },
+    );
+  }
+  if (past && past.batch_size !== tokens.length) {
+    throw new ShapeError(`past_key_values has ${past.batch_size} rows, input_ids has ${tokens.length}`, {
+      where: "past_key_values",
+      expected: tokens.length,
+      got: past.batch_size,
+    });
+  }
+  if (past && inputs.attention_mask) checkCached(mask, past);
+  return {
+    tokens,
+    mask: allNew ? mask.map((row) => row.slice(held)) : mask,
+    length,
+    cached: allNew ? 0 : held,
+  };
+}
+
+/** One BOS, or nothing beside embeddings. */
+function defaultTokens(inputs_embeds: Tensor | null | undefined, config: GenerationConfig): number[][] {
+  if (inputs_embeds) return Array.from({ length: inputs_embeds.shape[0] }, () => []);
+  if (config.bos_token_id === null) {
+    throw new OptionError(
+      "generate: give input_ids or inputs_embeds; there is no bos_token_id to begin with",
+      {
+        where: "input_ids",
+      },
+    );
+  }
+  return [[config.bos_token_id]];
+}
+
+function maskRows(
+  { attention_mask, input_ids }: GenerationInputs,
+  tokens: readonly number[][],
+  length: number,
+  held: number,
+  config: GenerationConfig,
+): boolean[][] {
+  if (attention_mask === undefined || attention_mask === null) {
+    const { pad_token_id: pad, eos_token_id: eos } = config;
+    const padded =
+      input_ids && pad !== null && ![eos].flat().includes(pad) && tokens.some((row) => row.includes(pad));
+    return tokens.map((row) => (padded ? row.map((id) => id !== pad) : Array<boolean>(length).fill(true)));
+  }
+  const rows = idRows("attention_mask", attention_mask);
+  const width = rows[0]?.length;
+  if (rows.length !== tokens.length || (width !== length && width !== held + length)) {
+    throw new ShapeError(
+      `attention_mask: expected shape [${tokens.length}, ${length}], got [${rows.length}, ${width}]`,
+      { where: "attention_mask", expected: [tokens.length, length], got: [rows.length, width] },
+    );
+  }
+  return rows.map((row) => row.map((value) => value !== 0));
+}
+
+/** The prompts without their padding and without what the cache holds, for the decoding loop. */
+export function promptsOf(
+  { tokens, mask, length, cached }: PromptRows,
+  past: DynamicCache | undefined,
+  source: PromptSource | undefined,
+): Prompt[] {
+  return tokens.map((row, b) => {
+    const columns = Array.from({ length }, (_, c) => c).filter((c) => c >= cached && mask[b][c]);
+    if (columns.length === 0) {
+      throw new ShapeError(`attention_mask: row ${b} has no token to continue from`, {
+        where: "attention_mask",
+        got: b,
+      });
+    }
+    const first = past?.row(b).length ?? 0;
+    return {
+      tokens: row,
+      columns: columns.map((c) => c - cached),
+      input: {
+        source: source?.source,
+        ids: columns.map((c) => row[c] ?? 0),
+        index: source && columns.map((c) => source.index[b][c]),
+        positions: columns.map((_, i) => first + i),
+      },
+    };
+  });
+}

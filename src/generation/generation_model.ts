@@ -1,0 +1,42 @@
+import type { Value } from "../devices/device.ts";
+import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { GenerationConfig } from "./configuration_utils.ts";
+import type { RaggedModel } from "./ragged_model.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Numbers that the prompt consists of, where they are not all tokens. Shapes: B rows, L columns. */
+export interface PromptInputs {
+  /** [B, L]; undefined with embeddings alone. */
+  input_ids?: readonly (readonly number[])[];
+  /** Columns that a cache holds already; placeholders in them have had their pictures. */
+  cached: number;
+  /** [B, L, D] */
+  inputs_embeds?: Tensor;
+  /** Arguments of the model's `forward` that say what the pictures are. */
+  pictures: Readonly<Record<string, unknown>>;
+  signal?: AbortSignal;
+}
+
+/** Rows that take the places of tokens' embeddings: picture features, or embeddings that were given. */
+export interface PromptSource {
+  /** Lives until `free`. */
+  source: Value;
+  /** [B, L]: the row of `source`, or -1. */
+  index: readonly (readonly number[])[];
+  free(): void;
+}
+
+/** A model that `generate` works with. It knows nothing of what kind of model it is. */
+export interface GenerationModel {
+  readonly ragged: RaggedModel;
+  readonly scheduler: Scheduler;
+  readonly generation_config: GenerationConfig;
+  /** Rows of the embedding matrix. */
+  readonly vocab_size: number;
+  /** Names of arguments of `forward` that `encode` takes. */
+  readonly pictureArguments: readonly string[];
+  /** Checks ids, encodes pictures; undefined where every row is a token's embedding. */
+  encode(inputs: PromptInputs): Promise<PromptSource | undefined>;
+  newCache(batch: number): DynamicCache;
+}
