@@ -10,7 +10,10 @@ export interface RemoteFile {
   readonly path: string;
   /** In bytes. */
   readonly size: number;
-  /** The name of its content in the cache: SHA-256 of a large file (LFS), git's SHA-1 of a small one. */
+  /**
+   * The name of its content in the cache: SHA-256 of a large file (LFS), git's SHA-1 of a small one. A mirror may
+   * have names of its own, which say nothing about the content.
+   */
   readonly etag: string;
 }
 
@@ -115,8 +118,8 @@ export async function fetchFileInfo(
     const etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^(W\/)?"|"$/g, "");
     const length = headers.get("x-linked-size") ?? headers.get("content-length");
     const size = length === null ? Number.NaN : Number(length);
-    if (!isHash(etag) || !isSize(size)) {
-      throw new HubError(`${nameOf(subject)}: the Hub names no hash and size of this file`, {
+    if (!/^\w[\w.-]{0,127}$/.test(etag) || !isSize(size)) {
+      throw new HubError(`${nameOf(subject)}: the Hub names no ETag and size of this file`, {
         url: safeUrl(url),
         status: exchange.status,
         got: { etag, length },
@@ -135,7 +138,7 @@ function isSize(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** SHA-256 or SHA-1, which become file names in the cache. */
-function isHash(value: unknown): value is string {
+/** Whether a name of content is its SHA-256 or SHA-1. */
+export function isHash(value: unknown): value is string {
   return typeof value === "string" && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(value);
 }

@@ -14,6 +14,8 @@ export interface RandomAccess {
 export interface Repository {
   /** As the user named it: a folder or a Hub id. */
   readonly name: string;
+  /** The folder on disk that holds the files, where there is one. */
+  readonly folder?: string;
   /** Why no more can be had than is on disk already, where that is so. */
   readonly offline?: string;
   /** Whether the file exists (without downloading it). */

@@ -4,8 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { HubError } from "../../src/base/errors.ts";
 import { HubRepository } from "../../src/hub/hub_repository_node.ts";
 import type { HubOptions, Progress } from "../../src/hub/repository.ts";
-import type { HubSettings } from "../../src/hub/settings_node.ts";
-import { COMMIT, etagOf, MockHub, noise, onPath, PATIENCE, PIECE, send } from "./mock_hub.ts";
+import { COMMIT, etagOf, MockHub, noise, onPath, PIECE, type SettingsChanges, send } from "./mock_hub.ts";
 import { folder, rejection } from "./support.ts";
 
 const BIG = "model.safetensors";
@@ -36,11 +35,7 @@ const unfinished = (): string[] => blobs().filter((name) => name.includes("incom
 const etag = (path: string): string => etagOf(hub.files.get(path)!);
 const bodyRequests = (): string[] => hub.log.filter((line) => line.startsWith(`GET /${BIG}`));
 
-async function get(
-  path: string,
-  options: HubOptions = {},
-  changes: Partial<HubSettings> = {},
-): Promise<Buffer> {
+async function get(path: string, options: HubOptions = {}, changes: SettingsChanges = {}): Promise<Buffer> {
   const repository = await HubRepository.open("org/model", options, hub.settings(cache, changes));
   const access = await repository.open(path);
   const bytes = await access.read(0, access.size);
@@ -170,9 +165,11 @@ describe("a server that breaks off", () => {
 });
 
 describe("a server that stalls", () => {
+  const impatient = { patience: { stall: 150 } };
+
   test("before it answers", async () => {
     hub.hooks.push(onPath(/^\/model/, () => {}, 1));
-    expect((await get(BIG)).equals(big)).toBe(true);
+    expect((await get(BIG, {}, impatient)).equals(big)).toBe(true);
   });
 
   test("in the middle", async () => {
@@ -186,14 +183,14 @@ describe("a server that stalls", () => {
         1,
       ),
     );
-    expect((await get(BIG)).equals(big)).toBe(true);
+    expect((await get(BIG, {}, impatient)).equals(big)).toBe(true);
     expect(bodyRequests().some((line) => line.includes("bytes=100-"))).toBe(true);
   });
 
   test("for ever", async () => {
     hub.hooks.push(onPath(/tokenizer/, () => {}));
-    const error = (await rejection(get(SMALL))) as HubError;
-    expect(error.message).toMatch(/nothing came for 0.12 s/);
+    const error = (await rejection(get(SMALL, {}, { patience: { stall: 400 } }))) as HubError;
+    expect(error.message).toMatch(/nothing came for 0.4 s/);
   });
 
   test("but a slow one is waited for", async () => {
@@ -208,10 +205,10 @@ describe("a server that stalls", () => {
             clearInterval(drip);
             response.end();
           }
-        }, PATIENCE.stall / 2);
+        }, 100);
       }),
     );
-    expect((await get(SMALL)).equals(small)).toBe(true);
+    expect((await get(SMALL, {}, { patience: { stall: 400 } })).equals(small)).toBe(true);
   });
 });
 

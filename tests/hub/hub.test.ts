@@ -19,7 +19,17 @@ import { HubRepository } from "../../src/hub/hub_repository_node.ts";
 import type { HubOptions } from "../../src/hub/repository.ts";
 import type { HubSettings } from "../../src/hub/settings_node.ts";
 import { openWeights } from "../../src/hub/weights.ts";
-import { COMMIT, etagOf, json, MockHub, noise, OLD_COMMIT, onPath, refuse, send } from "./mock_hub.ts";
+import {
+  COMMIT,
+  etagOf,
+  json,
+  MockHub,
+  noise,
+  OLD_COMMIT,
+  onPath,
+  refuse,
+  type SettingsChanges,
+} from "./mock_hub.ts";
 import { entry, folder, rejection, safetensors } from "./support.ts";
 
 let hub: MockHub;
@@ -43,9 +53,11 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-type Changes = Parameters<MockHub["settings"]>[1];
-const open = (options: HubOptions = {}, changes: Changes = {}, id = "org/model"): Promise<HubRepository> =>
-  HubRepository.open(id, options, hub.settings(cache, changes));
+const open = (
+  options: HubOptions = {},
+  changes: SettingsChanges = {},
+  id = "org/model",
+): Promise<HubRepository> => HubRepository.open(id, options, hub.settings(cache, changes));
 const model = (...path: string[]): string => join(cache, "models--org--model", ...path);
 const refused = async (promise: Promise<unknown>): Promise<HubError> => {
   const error = await rejection(promise);
@@ -241,8 +253,17 @@ describe("lists that say less", () => {
         (_, r) => void r.writeHead(200, { etag: '"../../evil"', "content-length": 2 }).end("{}"),
       ),
     );
-    expect((await refused((await open()).text("config.json"))).message).toMatch(/no hash/);
+    expect((await refused((await open()).text("config.json"))).message).toMatch(/no ETag/);
   });
+});
+
+test("a mirror's own ETag names the content, which only its size is checked of", async () => {
+  hub.hooks.push(
+    onPath(/^\/api/, (_, r) => json(r, { sha: COMMIT, siblings: [{ rfilename: "config.json" }] })),
+    onPath(/config/, (_, r) => void r.writeHead(200, { etag: 'W/"v1-abc"', "content-length": 2 }).end("{}")),
+  );
+  expect(await (await open()).text("config.json")).toBe("{}");
+  expect(readdirSync(model("blobs"))).toEqual(["v1-abc"]);
 });
 
 describe("what the Hub refuses is told apart", () => {
@@ -383,7 +404,6 @@ describe("trying again", () => {
   });
 
   test("Retry-After waits as long as it says", async () => {
-    const settings = hub.settings(cache);
     hub.hooks.push(
       onPath(
         /^\/api/,
@@ -394,25 +414,16 @@ describe("trying again", () => {
         1,
       ),
     );
-    const patience = { ...settings.client.patience, longestRetryAfter: 2000 };
-    const { HubClient } = await import("../../src/hub/http.ts");
-    const { createFetch } = await import("../../src/hub/transport_node.ts");
-    const none = { HTTP_PROXY: "", HTTPS_PROXY: "" };
-    const client = new HubClient(hub.endpoint, undefined, createFetch(none), patience);
     const began = performance.now();
-    await HubRepository.open("org/model", {}, { ...settings, client });
+    await open({}, { patience: { longestRetryAfter: 2000 } });
     expect(performance.now() - began).toBeGreaterThan(990);
   });
 
   test("a host that is not there is named", async () => {
-    const settings = hub.settings(cache);
     const gone = await MockHub.start();
-    const endpoint = gone.endpoint;
+    const settings = gone.settings(cache);
     await gone.stop();
-    const { HubClient } = await import("../../src/hub/http.ts");
-    const { createFetch } = await import("../../src/hub/transport_node.ts");
-    const client = new HubClient(endpoint, "hf_abc", createFetch({}), settings.client.patience);
-    const error = await refused(HubRepository.open("org/model", {}, { ...settings, client }));
+    const error = await refused(HubRepository.open("org/model", {}, settings));
     expect(error.message).toMatch(/127\.0\.0\.1:\d+ cannot be reached.*ECONNREFUSED/);
     expect(error.where).toBe("network");
   });
@@ -590,5 +601,4 @@ test("a request compressed all the same is read", async () => {
   const access = await (await open()).open("vocab.json");
   expect(Buffer.from(await access.read(0, 3000)).equals(bytes)).toBe(true);
   await access.close();
-  void send;
 });

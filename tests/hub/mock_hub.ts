@@ -14,12 +14,15 @@ export const PATIENCE: Patience = {
   firstDelay: 2,
   longestDelay: 8,
   longestRetryAfter: 500,
-  stall: 120,
+  // Longer than a busy machine needs for an answer. Tests of stalls take less.
+  stall: 5000,
 };
 export const PIECE = 64 * 1024;
 
 /** Answers a request in place of the mock; false leaves it to the next. */
 export type Hook = (request: IncomingMessage, response: ServerResponse, url: URL) => boolean;
+
+export type SettingsChanges = Partial<HubSettings> & { token?: string; patience?: Partial<Patience> };
 
 interface Served {
   bytes: Buffer;
@@ -95,19 +98,16 @@ export class MockHub {
     return bytes;
   }
 
-  settings(
-    cacheDir: string,
-    changes: Partial<HubSettings> & { token?: string; environment?: object } = {},
-  ): HubSettings {
-    const { token, environment, ...rest } = changes;
-    const direct = { HTTP_PROXY: "", HTTPS_PROXY: "", NO_PROXY: "" };
+  settings(cacheDir: string, changes: SettingsChanges = {}): HubSettings {
+    const { token, patience, ...rest } = changes;
+    const fetch = createFetch({ HTTP_PROXY: "", HTTPS_PROXY: "", NO_PROXY: "" });
     return {
-      client: new HubClient(this.endpoint, token, createFetch({ ...direct, ...environment }), PATIENCE),
+      client: new HubClient(this.endpoint, token, fetch, { ...PATIENCE, ...patience }),
       cacheDir,
       offline: undefined,
       symlinks: true,
       slicing: { piece: PIECE, parallel: 4 },
-      lock: { poll: 5, stale: 400 },
+      lock: { poll: 5, stale: 2000 },
       ...rest,
     };
   }

@@ -1,0 +1,103 @@
+import { CheckpointError, HubError } from "../base/errors.ts";
+import { BlockAccess, type ByteStore } from "./block_access.ts";
+import { type HubClient, readAll } from "./http.ts";
+import type { Subject } from "./hub_errors.ts";
+import { decodeText, parseJson, TEXT_LIMIT } from "./json.ts";
+import { checkPath } from "./paths.ts";
+import type { RandomAccess, Repository } from "./repository.ts";
+
+/** Keeps nothing: a web server's files may change under their names. */
+const NO_STORE: ByteStore = {
+  get: async () => undefined,
+  put: async () => {},
+};
+
+/** A checkpoint whose files lie under an address of a web server, beside the page for example. */
+export class StaticRepository implements Repository {
+  readonly name: string;
+  readonly #client: HubClient;
+  readonly #signal: AbortSignal | undefined;
+  readonly #sizes = new Map<string, Promise<number | undefined>>();
+
+  /** @param client one whose endpoint is the address of the folder */
+  constructor(name: string, client: HubClient, signal?: AbortSignal) {
+    this.name = name;
+    this.#client = client;
+    this.#signal = signal;
+  }
+
+  async has(path: string): Promise<boolean> {
+    return (await this.#size(path)) !== undefined;
+  }
+
+  async text(path: string): Promise<string> {
+    await this.#sizeOrThrow(path);
+    const bytes = await this.#client.retry(async () => {
+      const exchange = await this.#client.exchange(this.#url(path), {
+        subject: this.#subject(path),
+        signal: this.#signal,
+      });
+      return readAll(exchange, TEXT_LIMIT);
+    }, this.#signal);
+    return decodeText(bytes, path);
+  }
+
+  async json(path: string): Promise<unknown> {
+    return parseJson(await this.text(path), path);
+  }
+
+  async open(path: string): Promise<RandomAccess> {
+    const size = await this.#sizeOrThrow(path);
+    const [client, url, subject, signal] = [this.#client, this.#url(path), this.#subject(path), this.#signal];
+    return new BlockAccess({ client, url, subject, size, store: NO_STORE, signal });
+  }
+
+  /** A web server does not tell which files it has: those that were asked for, and are there. */
+  async list(): Promise<string[]> {
+    const known = await Promise.all(
+      [...this.#sizes].map(async ([path, size]) => ({ path, size: await size })),
+    );
+    return known.filter(({ size }) => size !== undefined).map(({ path }) => path);
+  }
+
+  #url(path: string): string {
+    return `${this.#client.endpoint}/${checkPath(path, this.name).split("/").map(encodeURIComponent).join("/")}`;
+  }
+
+  #subject(path: string): Subject {
+    return { id: this.name, revision: "", path };
+  }
+
+  #size(path: string): Promise<number | undefined> {
+    const url = this.#url(path);
+    let size = this.#sizes.get(path);
+    if (size === undefined) {
+      size = this.#ask(url, path);
+      this.#sizes.set(path, size);
+      size.catch(() => this.#sizes.delete(path));
+    }
+    return size;
+  }
+
+  async #ask(url: string, path: string): Promise<number | undefined> {
+    try {
+      return await this.#client.retry(async () => {
+        const subject = this.#subject(path);
+        const exchange = await this.#client.exchange(url, { method: "HEAD", subject, signal: this.#signal });
+        await exchange.close();
+        const length = Number(exchange.headers.get("content-length") ?? Number.NaN);
+        if (Number.isSafeInteger(length)) return length;
+        throw new HubError(`${this.name}: the server does not tell the length of '${path}'`, { url });
+      }, this.#signal);
+    } catch (error) {
+      if (error instanceof HubError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async #sizeOrThrow(path: string): Promise<number> {
+    const size = await this.#size(path);
+    if (size !== undefined) return size;
+    throw new CheckpointError(`${this.name}: there is no file '${path}'`, { file: path, where: this.name });
+  }
+}
