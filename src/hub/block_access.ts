@@ -1,5 +1,6 @@
 import { HubError } from "../base/errors.ts";
-import { type HubClient, Transient } from "./http.ts";
+import { Transient } from "./exchange.ts";
+import type { HubClient } from "./http.ts";
 import { nameOf, type Subject, safeUrl } from "./hub_errors.ts";
 import type { RandomAccess } from "./repository.ts";
 

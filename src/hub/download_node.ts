@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { rename } from "node:fs/promises";
 import { HubError } from "../base/errors.ts";
-import { type Exchange, type HubClient, Transient } from "./http.ts";
+import { type Exchange, Transient } from "./exchange.ts";
+import type { HubClient } from "./http.ts";
 import { fileUrl, isHash, type RemoteFile } from "./hub_api.ts";
 import { nameOf, type Subject, safeUrl } from "./hub_errors.ts";
 import { PartialFile } from "./partial_node.ts";
@@ -82,11 +83,11 @@ class Download {
 
   async run(): Promise<void> {
     const { partial, file, signal, progress } = this.#job;
-    signal?.throwIfAborted();
     const onAbort = (): void => this.#abort.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort);
     const out = await PartialFile.open(partial, file.size);
     try {
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", onAbort);
       progress(out.done.bytes);
       await this.#fetchMissing(out);
       await out.flush();

@@ -1,6 +1,7 @@
 import { CheckpointError, HubError } from "../base/errors.ts";
 import { BlockAccess, type ByteStore } from "./block_access.ts";
-import { type HubClient, readAll } from "./http.ts";
+import { readAll } from "./exchange.ts";
+import type { HubClient } from "./http.ts";
 import type { Subject } from "./hub_errors.ts";
 import { decodeText, parseJson, TEXT_LIMIT } from "./json.ts";
 import { checkPath } from "./paths.ts";

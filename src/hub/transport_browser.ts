@@ -1,4 +1,4 @@
-import type { Fetch } from "./http.ts";
+import type { Fetch } from "./exchange.ts";
 
 /**
  * The function that makes requests in a browser, which sets its own user agent and encoding, follows redirects

@@ -1,4 +1,4 @@
-import type { Fetch } from "./http.ts";
+import type { Fetch } from "./exchange.ts";
 
 /**
  * The function that makes requests, through the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (or their

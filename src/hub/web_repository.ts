@@ -1,6 +1,7 @@
 import { CheckpointError } from "../base/errors.ts";
 import { BlockAccess, type ByteStore } from "./block_access.ts";
-import { type HubClient, readAll } from "./http.ts";
+import { readAll } from "./exchange.ts";
+import type { HubClient } from "./http.ts";
 import { fetchFileInfo, fetchRevision, fileUrl, type RemoteFile, type RemoteRevision } from "./hub_api.ts";
 import { missingFile, type Subject } from "./hub_errors.ts";
 import { decodeText, parseJson, TEXT_LIMIT } from "./json.ts";
