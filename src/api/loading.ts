@@ -21,6 +21,12 @@ export interface LoadOptions {
   progress_callback?: (progress: Progress) => void;
 }
 
+/** A parameter, and the name that the checkpoint has for it. */
+export interface LoadedTensor {
+  name: string;
+  parameter: Parameter;
+}
+
 /** One parameter with the tensor that fills it. */
 interface Assignment {
   parameter: Parameter;
@@ -30,6 +36,7 @@ interface Assignment {
 /**
  * Fills every parameter of `root` from a checkpoint, one tensor at a time.
  *
+ * @returns what was loaded, under the checkpoint's names: a saved copy keeps them
  * @throws CheckpointError listing all tensors that are missing or have another shape
  */
 export async function loadParameters(
@@ -37,7 +44,7 @@ export async function loadParameters(
   weights: Weights,
   device: Device,
   options: LoadOptions,
-): Promise<void> {
+): Promise<LoadedTensor[]> {
   const assignments = assign(root, weights, options.unused);
   const total = assignments.reduce((sum, { tensor }) => sum + bytesOf(tensor), 0);
   let loaded = 0;
@@ -48,6 +55,7 @@ export async function loadParameters(
     loaded += bytesOf(tensor);
   }
   options.progress_callback?.({ status: "load", loaded, total });
+  return assignments.map(({ parameter, tensor }) => ({ name: tensor.name, parameter }));
 }
 
 /** The checkpoint's tensors by the module tree's names. */

@@ -13,6 +13,7 @@ import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./for
 import { LlavaGenerationModel } from "./generation_adapter.ts";
 import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
 import { freeParameters, type LlavaRuntime } from "./llava_runtime.ts";
+import type { LoadedTensor } from "./loading.ts";
 import { causalLMLoss, countedColumns, lossTargets } from "./loss.ts";
 import {
   type BaseModelOutputWithPooling,
@@ -21,6 +22,7 @@ import {
   type ModelOutput,
 } from "./outputs.ts";
 import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
+import { type SavePretrainedOptions, savePretrained } from "./save_pretrained.ts";
 
 /** `forward`, and calling the model itself. */
 interface Forward<Options, Output> {
@@ -44,9 +46,11 @@ abstract class LlavaPreTrainedModel<
   readonly dtype: WeightDType;
   protected readonly runtime: LlavaRuntime;
   readonly #root: Module;
+  readonly #tensors: readonly LoadedTensor[];
 
-  protected constructor({ runtime, dtype }: LoadedModel, root: Module) {
+  protected constructor({ runtime, dtype, tensors }: LoadedModel, root: Module) {
     super();
+    this.#tensors = tensors;
     this.config = runtime.config;
     this.dtype = dtype;
     this.runtime = runtime;
@@ -88,6 +92,32 @@ abstract class LlavaPreTrainedModel<
    */
   get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling> {
     return imageFeatures(this.runtime, options);
+  }
+
+  /**
+   * Writes config and weights into a folder, under the names that the checkpoint had, for Transformers or for here.
+   */
+  async save_pretrained(save_directory: string, options: SavePretrainedOptions = {}): Promise<void> {
+    const { config, dtype } = this;
+    const { device } = this.runtime;
+    const architecture = this.constructor.name;
+    await savePretrained(
+      save_directory,
+      {
+        config,
+        dtype,
+        device,
+        architecture,
+        tensors: this.#tensors,
+        generation_config: this.savedGeneration(),
+      },
+      options,
+    );
+  }
+
+  /** Settings of `generate`, for a model that has them. */
+  protected savedGeneration(): GenerationConfig | undefined {
+    return undefined;
   }
 
   /** Gives all memory back. The model cannot be used afterwards. */
@@ -177,6 +207,10 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
 
   set generation_config(config: GenerationConfig) {
     this.#generation.generation_config = config;
+  }
+
+  protected override savedGeneration(): GenerationConfig {
+    return this.generation_config;
   }
 
   /**

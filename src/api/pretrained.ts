@@ -9,7 +9,7 @@ import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Module } from "../nn/module.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
-import { loadParameters } from "./loading.ts";
+import { type LoadedTensor, loadParameters } from "./loading.ts";
 
 /** What weights are kept in. */
 export type DTypeName = "auto" | "float32" | "float16" | "bfloat16" | "q8" | "q4";
@@ -65,6 +65,8 @@ export interface LoadedModel {
   /** The element type that most of the model is said to be in. */
   dtype: WeightDType;
   generation_config: GenerationConfig;
+  /** The weights under the names that the checkpoint has for them. */
+  tensors: readonly LoadedTensor[];
 }
 
 /**
@@ -92,8 +94,13 @@ export async function loadPretrained(
     const runtime = new LlavaRuntime(config, device);
     const { signal, progress_callback } = hub;
     const generation_config = await GenerationConfig.from_pretrained(name, { ...hub });
-    await loadParameters(part(runtime), weights, device, { dtype, unused, signal, progress_callback });
-    return { runtime, dtype: dtype === "auto" ? storedDType(weights) : dtype, generation_config };
+    const tensors = await loadParameters(part(runtime), weights, device, {
+      dtype,
+      unused,
+      signal,
+      progress_callback,
+    });
+    return { runtime, dtype: dtype === "auto" ? storedDType(weights) : dtype, generation_config, tensors };
   } catch (error) {
     await device.dispose();
     throw error;

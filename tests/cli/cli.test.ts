@@ -1,0 +1,162 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const PICTURES = join(ROOT, "checkpoints/llava-demo/pictures");
+
+interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the built command line; `npm install` has built it. */
+function llava(args: string[], input = ""): Promise<Result> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, NO_COLOR: "1", HF_HUB_OFFLINE: "1" };
+    const child = execFile(
+      "node",
+      [join(ROOT, "dist/cli/main.js"), ...args],
+      { env },
+      (error, stdout, stderr) => {
+        resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+      },
+    );
+    child.stdin?.end(input);
+  });
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "llava-cli-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** What is wrong in one line: no stack, no second line. */
+function expectOneLine(result: Result, code: number, text: RegExp): void {
+  expect(result.stderr).toMatch(text);
+  expect(result.stderr.trim().split("\n").length).toBe(1);
+  expect(result.stdout).toBe("");
+  expect(result.code).toBe(code);
+}
+
+describe("describe", () => {
+  test("prints the answer to standard output, and nothing else there", async () => {
+    const result = await llava(["describe", join(PICTURES, "snow.jpg")]);
+    expect(result.stdout).toBe(
+      "The picture shows a fir tree, a snowman and a penguin in the snow. The fir tree is on the left, " +
+        "the snowman is at the bottom and the penguin is at the bottom right.\n",
+    );
+    expect(result.stderr).toContain("snow.jpg");
+    expect(result.code).toBe(0);
+  });
+
+  test("several pictures, a question, and JSON with all its fields", async () => {
+    const pictures = ["garden.jpg", "night.jpg"].map((name) => join(PICTURES, name));
+    const result = await llava(["describe", ...pictures, "--prompt", "Compare the two pictures.", "--json"]);
+    expect(result.stderr).toBe("");
+    const json = JSON.parse(result.stdout);
+    expect(json.text).toBe(
+      "The first picture shows a sun, a cat, a butterfly and a sunflower in a green meadow. " +
+        "The second picture shows an owl and a moon under a starry night sky.",
+    );
+    expect(json).toMatchObject({
+      model: "llava-demo",
+      dtype: "bfloat16",
+      image_tokens: 128,
+      finish_reason: "stop",
+    });
+    expect(json.prompt_tokens).toBeGreaterThan(128);
+    expect(json.generated_tokens).toBeGreaterThan(20);
+    const timings =
+      "load_ms image_ms vision_ms prefill_ms first_token_ms decode_ms decode_tokens_per_second".split(" ");
+    for (const name of timings) expect(json.timings[name], name).toBeGreaterThan(0);
+    expect(json.memory.peak_rss_bytes).toBeGreaterThan(1e7);
+  });
+
+  test("ends at the asked length, and says so", async () => {
+    const result = await llava(["describe", join(PICTURES, "sea.jpg"), "--max-new-tokens", "3", "--json"]);
+    const json = JSON.parse(result.stdout);
+    expect(json.generated_tokens).toBe(3);
+    expect(json.finish_reason).toBe("length");
+  });
+
+  test("says in one line what is wrong with a picture", async () => {
+    await writeFile(join(folder, "empty.jpg"), "");
+    await writeFile(join(folder, "text.png"), "not a picture at all");
+    expectOneLine(await llava(["describe", join(folder, "nothing.jpg")]), 1, /nothing\.jpg/);
+    expectOneLine(await llava(["describe", join(folder, "empty.jpg")]), 1, /empty\.jpg.*empty/);
+    expectOneLine(await llava(["describe", join(folder, "text.png")]), 1, /text\.png/);
+    expectOneLine(await llava(["describe", folder]), 1, /folder|directory/);
+  });
+
+  test("says in one line what is wrong with a model", async () => {
+    const picture = join(PICTURES, "sea.jpg");
+    expectOneLine(await llava(["describe", picture, "--model", join(folder, "none")]), 1, /none/);
+    expectOneLine(
+      await llava(["describe", picture, "--model", "nobody/nothing"]),
+      1,
+      /nobody\/nothing.*offline/i,
+    );
+    expectOneLine(await llava(["describe", picture, "--model", folder]), 1, /config\.json/);
+  });
+
+  test("wrong usage ends with 2 and names what is wrong", async () => {
+    for (const [args, text] of [
+      [["describe"], /missing required argument 'image'/],
+      [["describe", "a.jpg", "--promt", "x"], /unknown option '--promt'/],
+      [["describe", "a.jpg", "--dtype", "q9"], /--dtype.*q9.*Allowed choices/],
+      [["describe", "a.jpg", "--max-new-tokens", "many"], /--max-new-tokens.*whole number/],
+      [["describe", "a.jpg", "--temperature", "-1"], /--temperature/],
+      [["paint"], /unknown command 'paint'/],
+    ] as const) {
+      const result = await llava([...args]);
+      expect(result.stderr).toMatch(text);
+      expect(result.code).toBe(2);
+    }
+  });
+});
+
+test("chat: questions about one picture, a second picture, wrong commands", async () => {
+  const lines = [
+    "Which animal is in the picture?",
+    "/image nothing.png",
+    "/jump",
+    "Where is the moon?",
+    "/exit",
+  ];
+  const result = await llava(["chat", join(PICTURES, "night.jpg")], `${lines.join("\n")}\n`);
+  expect(result.stdout).toContain("An owl.");
+  expect(result.stdout).toContain("The moon is at the top right.");
+  expect(result.stderr).toMatch(/nothing\.png/);
+  expect(result.stderr).toMatch(/There is no \/jump/);
+  expect(result.code).toBe(0);
+});
+
+test("info: the machine, and what a model needs", async () => {
+  const result = await llava(["info", "llava-demo", "--json"]);
+  const { machine, model } = JSON.parse(result.stdout);
+  expect(machine.node).toBe(process.versions.node);
+  expect(machine.device.description.length).toBeGreaterThan(10);
+  expect(model).toMatchObject({
+    text: "llama",
+    vision: "clip_vision_model",
+    image_tokens: 64,
+    context: 2048,
+  });
+  expect(model.weights_bytes.bfloat16).toBe(2 * model.parameters);
+  expect((await llava(["info"])).stdout).toMatch(/processor/);
+});
+
+test("every command has help with examples", async () => {
+  for (const command of ["describe", "chat", "pull", "info"]) {
+    const { stdout, code } = await llava([command, "--help"]);
+    expect(stdout).toMatch(/Examples:\n {2}llava/);
+    expect(code).toBe(0);
+  }
+  expect((await llava([])).code).toBe(2);
+});
