@@ -124,9 +124,13 @@ export class AddedTokens {
     this.raw = new Matcher();
     this.normalized = new Matcher();
     for (const token of this.byContent.values()) {
-      if (!token.normalized) this.raw.add(token.content, token);
-      else this.normalized.add(this.normalize(AlignedText.of(token.content)).text, token);
+      (token.normalized ? this.normalized : this.raw).add(this.formOf(token), token);
     }
+  }
+
+  /** A token as it is looked for, and as it stands in encoded text: normalised where it is to be. */
+  formOf(token: AddedToken): string {
+    return token.normalized ? this.normalize(AlignedText.of(token.content)).text : token.content;
   }
 
   /**

@@ -30,14 +30,22 @@ export function buildPostProcessor(config: Component): PostProcessor {
   throw unsupported("post_processor", config.type, TYPES);
 }
 
-/** A processor that puts `bos` before and `eos` after each text, each where it is given. */
-export function bosEosProcessor(bos: SpecialToken | null, eos: SpecialToken | null): PostProcessor {
-  const around = (text: 0 | 1): Item[] => {
-    const special = (token: SpecialToken | null): Item[] =>
-      token === null ? [] : [{ ids: [token.id], tokens: [token.token], type_id: text }];
-    return [...special(bos), { sequence: text, type_id: text }, ...special(eos)];
+/** The component that puts `bos` before and `eos` after each text, each where it is given. */
+export function bosEosTemplate(bos: SpecialToken | null, eos: SpecialToken | null): Component {
+  const around = (id: "A" | "B", type_id: 0 | 1): unknown[] => {
+    const special = (token: SpecialToken | null): unknown[] =>
+      token === null ? [] : [{ SpecialToken: { id: token.token, type_id } }];
+    return [...special(bos), { Sequence: { id, type_id } }, ...special(eos)];
   };
-  return template(around(0), [...around(0), ...around(1)]);
+  const specials = [bos, eos].filter((token) => token !== null);
+  return {
+    type: "TemplateProcessing",
+    single: around("A", 0),
+    pair: [...around("A", 0), ...around("B", 1)],
+    special_tokens: Object.fromEntries(
+      specials.map(({ id, token }) => [token, { id: token, ids: [id], tokens: [token] }]),
+    ),
+  };
 }
 
 /** A special token and its id. */

@@ -1,11 +1,11 @@
 import { type AddedToken, AddedTokens, readAddedToken } from "./added_tokens.ts";
 import { AlignedText, codePointIndex } from "./aligned_text.ts";
-import { asComponent, broken, isRecord } from "./component.ts";
+import { asComponent, broken, type Component, isRecord } from "./component.ts";
 import { buildDecoder, type Decoder } from "./decoders.ts";
 import { Encoding } from "./encoding.ts";
 import { buildModel, type TokenModel } from "./model.ts";
 import { buildNormalizer } from "./normalizers.ts";
-import { buildPostProcessor, joined, type PostProcessor } from "./post_processors.ts";
+import { bosEosTemplate, buildPostProcessor, joined, type PostProcessor } from "./post_processors.ts";
 import { buildPreTokenizer, type PreTokenizer } from "./pre_tokenizers.ts";
 
 /** A text, or one that is already cut into words. */
@@ -25,11 +25,11 @@ export interface EncodeOptions {
  * Truncation and padding that are stored in the file are not applied: they are leftovers of a training run.
  */
 export class TextTokenizer {
-  /** The file, with the tokens that were added since. */
-  readonly file: Readonly<Record<string, unknown>>;
+  private readonly file: Readonly<Record<string, unknown>>;
   readonly model: TokenModel;
   readonly addedTokens: AddedTokens;
-  postProcessor: PostProcessor | null;
+  private postProcessorConfig: unknown;
+  private currentPostProcessor: PostProcessor | null;
   private readonly preTokenizer: PreTokenizer | null;
   private readonly decoder: Decoder | null;
   private readonly normalize: ((text: AlignedText) => AlignedText) | null;
@@ -49,11 +49,34 @@ export class TextTokenizer {
     this.normalize = part("normalizer", buildNormalizer);
     this.preTokenizer = part("pre_tokenizer", buildPreTokenizer);
     this.model = buildModel(file.model);
-    this.postProcessor = part("post_processor", buildPostProcessor);
+    this.postProcessorConfig = file.post_processor ?? null;
+    this.currentPostProcessor = part("post_processor", buildPostProcessor);
     this.decoder = part("decoder", buildDecoder);
     for (const [token, id] of this.model.vocab) this.idToToken.set(id, token);
     this.addedTokens = new AddedTokens(this.normalize);
     this.addAt(readAddedTokens(file.added_tokens ?? []));
+  }
+
+  /** What puts special tokens around a text. */
+  get postProcessor(): PostProcessor | null {
+    return this.currentPostProcessor;
+  }
+
+  /** Puts these tokens before and after each text from now on; null for none. Unknown tokens are none. */
+  setBosEos(bos: string | null, eos: string | null): void {
+    const withId = (token: string | null) => {
+      const id = token === null ? undefined : this.tokenToId(token);
+      return token === null || id === undefined ? null : { id, token };
+    };
+    const config: Component = bosEosTemplate(withId(bos), withId(eos));
+    this.postProcessorConfig = config;
+    this.currentPostProcessor = buildPostProcessor(config);
+  }
+
+  /** The file as it is now: with the tokens that were added, and the current post-processor. */
+  toJSON(): Record<string, unknown> {
+    const added_tokens = this.addedTokens.list().map(({ id, ...token }) => ({ id, ...token }));
+    return { ...this.file, added_tokens, post_processor: this.postProcessorConfig };
   }
 
   /** The id of a token of the vocabulary or an added one. */
@@ -97,7 +120,7 @@ export class TextTokenizer {
 
   private addAt(tokens: readonly (AddedToken & { id: number })[]): void {
     this.addedTokens.add(tokens);
-    for (const { content, id } of tokens) this.idToToken.set(id, content);
+    for (const token of tokens) this.idToToken.set(token.id, this.addedTokens.formOf(token));
   }
 
   /** Text, or a pair of texts, to ids with offsets and masks. Lone surrogates become U+FFFD. */
@@ -106,7 +129,8 @@ export class TextTokenizer {
     let two = second === null ? null : this.encodeOne(second, 1, options.splitSpecialTokens);
     const added = options.addSpecialTokens ? (this.postProcessor?.added(two !== null) ?? 0) : 0;
     if (options.cut !== undefined) [one, two] = options.cut(one, two, added);
-    if (this.postProcessor !== null) return this.postProcessor.process(one, two, options.addSpecialTokens);
+    if (this.currentPostProcessor !== null)
+      return this.currentPostProcessor.process(one, two, options.addSpecialTokens);
     return two === null ? one : joined(one, two);
   }
 
@@ -163,7 +187,7 @@ export class TextTokenizer {
     };
     for (const section of this.addedTokens.sections(AlignedText.of(source), splitSpecial)) {
       if (section.token !== undefined) {
-        push(section.token.id, section.token.content, section.text, 0, section.text.length);
+        push(section.token.id, this.addedTokens.formOf(section.token), section.text, 0, section.text.length);
         count++;
         continue;
       }
