@@ -126,13 +126,13 @@ function split(bytes: Uint8Array, path: string): Span[][] {
   const rows: Span[][] = [];
   let at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
   while (at < bytes.length) {
-    const first = skipSpaces(bytes, at);
-    if (first === bytes.length || bytes[first] === LF || bytes[first] === CR) {
-      at = first + 1;
+    const blank = skipSpaces(bytes, at);
+    if (blank === bytes.length || bytes[blank] === LF || bytes[blank] === CR) {
+      at = blank + 1;
       continue;
     }
     const row: Span[] = [];
-    for (at = first; ; at++) {
+    for (; ; at++) {
       const end = cellEnd(bytes, at, path);
       row.push([at, end]);
       at = end;
@@ -144,7 +144,7 @@ function split(bytes: Uint8Array, path: string): Span[][] {
   return rows;
 }
 
-/** Spaces at the start of a line are skipped in search of a blank one, and lost. */
+/** A line of spaces alone is a blank one. */
 function skipSpaces(bytes: Uint8Array, from: number): number {
   let at = from;
   while (bytes[at] === SPACE) at++;

@@ -44,7 +44,7 @@ interface Comparison {
 }
 
 async function judge(files: JudgeFiles, printer: Printer): Promise<Judged> {
-  if (files.replies !== undefined && (await holdsReviews(files.replies))) {
+  if (files.replies !== undefined && (await holdsReviews(files.replies, files.answers === undefined))) {
     printer.print(`${configName(files.replies)}\n`);
     const reviews = (await readValues(files.replies)).map(row);
     return { requests: [], scored: summarise(reviews, files, printer) };
@@ -79,10 +79,10 @@ async function judge(files: JudgeFiles, printer: Printer): Promise<Judged> {
   };
 }
 
-/** Whether a file holds reviews (judged by its first line), not replies. */
-async function holdsReviews(path: string): Promise<boolean> {
+/** Whether a file holds reviews, not replies: by its first line. */
+async function holdsReviews(path: string, ifEmpty: boolean): Promise<boolean> {
   const [first] = await readLines(path);
-  if (first === undefined) return false;
+  if (first === undefined) return ifEmpty;
   try {
     const value = parse(first.text, first.where);
     return isObject(value) && (value.has("tuple") || value.has("score"));

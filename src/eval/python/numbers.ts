@@ -68,7 +68,8 @@ export function numpyRound(x: number): number {
   const below = Math.floor(tenfold);
   const rest = tenfold - below;
   const up = rest > 0.5 || (rest === 0.5 && below % 2 !== 0);
-  return (up ? below + 1 : below) / 10;
+  const nearest = up ? below + 1 : below;
+  return nearest === 0 && x < 0 ? -0 : nearest / 10;
 }
 
 /** Python's `sum` of floats: from the left. */
