@@ -1,0 +1,124 @@
+import type { Program } from "./instruction.ts";
+import { type Builder, program } from "./ir.ts";
+import type { Int } from "./scalar.ts";
+import type { Target } from "./target.ts";
+
+/*
+ * A step is a list of commands in memory that all threads share. Every thread runs the step program over the same list:
+ * it takes tiles of the command's work by an atomic counter until none is left, waits for the others, and goes on with
+ * the next command. JavaScript is entered once per thread and step.
+ */
+
+/** A command's fields, by their offsets in bytes. */
+export const COMMAND = {
+  /** The program's address, or its number in WebAssembly's table. */
+  program: 0,
+  /** Its argument block. */
+  arguments: 8,
+  /** How many tiles of work there are. May be zero. */
+  tiles: 16,
+  /** The next tile to be taken. On a cache line of its own, with what rarely changes before it. */
+  next: 64,
+  bytes: 128,
+} as const;
+
+/** Fields of the memory that the threads of a step share. */
+export const SHARED = {
+  /** How many threads have finished the command. */
+  arrived: 0,
+  /** Counts finished commands: what waiting threads watch. */
+  generation: 64,
+  /** Not zero: leave as soon as possible. */
+  abort: 128,
+  bytes: 192,
+} as const;
+
+/** Fields of each thread's own memory. */
+export const THREAD = {
+  /** Address of its scratch memory. */
+  scratch: 0,
+  /** Commands in the list. */
+  commands: 8,
+  /** Threads that run it. */
+  threads: 12,
+  /** Address of the system's function that lets other threads run. */
+  yield: 16,
+  bytes: 64,
+} as const;
+
+/** Rounds of waiting (about 5 us) before a thread lets others run: it may be in the way of the one it waits for. */
+const SPINS = 200;
+
+/**
+ * The step program: `fn(shared, commands, thread)`.
+ *
+ * Leaves early where `abort` is set, within one tile; the counters are then in no defined state.
+ */
+export function stepProgram(target: Target): Program {
+  return program("step", target, [], (b) => {
+    const shared = b.cursor(b.argumentBlock);
+    const command = b.cursor(b.tile);
+    const thread = b.scratch();
+    const left = b.variable(thread.readInt(THREAD.commands));
+    b.forever((leave) => {
+      leave(left, "==", 0);
+      takeTiles(b, shared.pointer, command.pointer, thread.readPointer(THREAD.scratch));
+      leave(shared.atomicRead(SHARED.abort), "!=", 0);
+      barrier(b, shared.pointer, command.pointer, thread.pointer);
+      leave(shared.atomicRead(SHARED.abort), "!=", 0);
+      command.advance(COMMAND.bytes);
+      left.add(-1);
+    });
+  });
+}
+
+function takeTiles(b: Builder, shared: Int, command: Int, scratch: Int): void {
+  const [common, list] = [b.cursor(shared), b.cursor(command)];
+  const code = list.readPointer(COMMAND.program);
+  const block = list.readPointer(COMMAND.arguments);
+  const tiles = list.readInt(COMMAND.tiles);
+  const one = b.int(1);
+  b.forever((leave) => {
+    const tile = list.atomicAdd(COMMAND.next, one);
+    leave(tile, ">=", tiles);
+    leave(common.atomicRead(SHARED.abort), "!=", 0);
+    b.emit(
+      "call",
+      [code, block, tile, scratch].map((n) => n.register),
+    );
+  });
+}
+
+/** Waits until every thread is here. The last one makes the command ready for another run and lets all go on. */
+function barrier(b: Builder, shared: Int, command: Int, thread: Int): void {
+  const [common, list, own] = [b.cursor(shared), b.cursor(command), b.cursor(thread)];
+  const generation = common.atomicRead(SHARED.generation);
+  const arrived = common.atomicAdd(SHARED.arrived, b.int(1));
+  b.if(
+    arrived,
+    "==",
+    own.readInt(THREAD.threads).minus(1),
+    () => {
+      const zero = b.int(0);
+      common.atomicWrite(SHARED.arrived, zero);
+      list.atomicWrite(COMMAND.next, zero);
+      common.atomicWrite(SHARED.generation, generation.plus(1));
+    },
+    () => waitForOthers(b, shared, generation, own.readPointer(THREAD.yield)),
+  );
+}
+
+function waitForOthers(b: Builder, shared: Int, generation: Int, yieldFunction: Int): void {
+  const common = b.cursor(shared);
+  const spins = b.variable(SPINS);
+  b.forever((leave) => {
+    leave(common.atomicRead(SHARED.generation), "!=", generation);
+    leave(common.atomicRead(SHARED.abort), "!=", 0);
+    b.emit("pause");
+    spins.add(-1);
+    b.if(spins, "==", 0, () => {
+      b.emit("yield", [yieldFunction.register]);
+      spins.set(1);
+    });
+  });
+}

@@ -1,0 +1,87 @@
+import type { Program } from "../../codegen/instruction.ts";
+import type { Target } from "../../codegen/target.ts";
+import { entryCode } from "../../codegen/x64/entry.ts";
+import { lowerX64 } from "../../codegen/x64/lower.ts";
+import { CodeMemory } from "./code.ts";
+import { loadKoffi } from "./koffi.ts";
+import { Region } from "./memory.ts";
+import { chooseTarget, cpuLevel, detectProcessor, type Processor, requestAmx } from "./processor.ts";
+import { openSystem, type System } from "./system.ts";
+
+/** A compiled program, runnable on the calling thread. Its three arguments are addresses or numbers. */
+export type NativeFunction = (block: number, tile: number, scratch: number) => void;
+
+/** Makes and runs machine code in this process. */
+export class NativeEngine {
+  readonly system: System;
+  readonly processor: Processor;
+  readonly target: Target;
+  readonly #code: CodeMemory;
+  readonly #entry: (program: number, a: number, b: number, c: number) => void;
+  /** Address of the function that programs are entered by, for other threads. */
+  readonly entry: number;
+
+  constructor(system: System, code: CodeMemory, processor: Processor, target: Target) {
+    this.system = system;
+    this.processor = processor;
+    this.target = target;
+    this.#code = code;
+    this.entry = code.place(entryCode(system.abi));
+    const { koffi } = system;
+    const word = "uintptr_t";
+    this.#entry = koffi.decode(BigInt(this.entry), koffi.proto("void", [word, word, word, word]));
+  }
+
+  /** Zeroed memory for programs to work on. */
+  allocate(bytes: number): Region {
+    return new Region(this.system, bytes);
+  }
+
+  /** Compiles a program and gives its address, for commands of a step. */
+  compile(program: Program): number {
+    const { bytes, entry } = lowerX64(program);
+    return this.#code.place(bytes) + entry;
+  }
+
+  /** Compiles a program, to be run on the calling thread. */
+  callable(program: Program): NativeFunction {
+    const address = this.compile(program);
+    return (block, tile, scratch) => this.#entry(address, block, tile, scratch);
+  }
+
+  /** Bytes of memory that code takes. */
+  get codeBytes(): number {
+    return this.#code.bytes;
+  }
+
+  /** Gives the memory of all compiled programs back. Nothing may run any more. */
+  dispose(): void {
+    this.#code.free();
+  }
+}
+
+/**
+ * Starts the engine, or tells why there can be none here: the sentence fits behind "because".
+ *
+ * @param restrict the environment variable LLAVA_CPU
+ * @throws OptionError where `restrict` is no known level
+ */
+export function openEngine(restrict = process.env.LLAVA_CPU): NativeEngine | { reason: string } {
+  const level = cpuLevel(restrict);
+  if (process.arch !== "x64")
+    return { reason: `machine code is made for x86-64 only, and this is ${process.arch}` };
+  const koffi = loadKoffi();
+  if ("reason" in koffi) return koffi;
+  const system = openSystem(koffi);
+  const code = new CodeMemory(system);
+  try {
+    const processor = detectProcessor(system, code);
+    const target = chooseTarget(processor, level, () => requestAmx(system, code));
+    if (!("reason" in target)) return new NativeEngine(system, code, processor, target);
+    code.free();
+    return target;
+  } catch (error) {
+    code.free();
+    return { reason: error instanceof Error ? error.message : String(error) };
+  }
+}
