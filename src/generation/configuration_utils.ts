@@ -305,10 +305,11 @@ export class GenerationConfig extends Fields {
     const values = use_diff ? this.to_diff_dict() : this.to_dict();
     for (const key of keys_to_pop ?? []) delete values[key];
     if (ignore_metadata) for (const key of METADATA_FIELDS) delete values[key];
-    return pythonJson(values, ([name, place]) => {
-      if (name === "watermarking_config") return place === "bias" || place === "greenlist_ratio";
-      if (name === "exponential_decay_length_penalty") return place === "1";
-      return name === "sequence_bias" ? true : GENERATION_FIELDS[name]?.float === true;
+    return pythonJson(values, ([name, ...place]) => {
+      if (name === "watermarking_config") return place[0] === "bias" || place[0] === "greenlist_ratio";
+      if (name === "exponential_decay_length_penalty") return place[0] === "1";
+      if (name === "sequence_bias") return place.length === 2 && place[1] === "1";
+      return GENERATION_FIELDS[name]?.float === true;
     });
   }
 

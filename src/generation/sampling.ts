@@ -25,9 +25,9 @@ export class Random {
     if (!Number.isSafeInteger(seed)) {
       throw new OptionError(`seed: expected a whole number, got ${seed}`, { where: "seed", got: seed });
     }
-    // Both halves of the seed count.
-    let word = (seed >>> 0) ^ Math.imul(Math.floor(seed / 2 ** 32) >>> 0, 0x85ebca6b);
+    let word = seed >>> 0;
     for (let i = 0; i < 4; i++) {
+      if (i === 1) word ^= Math.floor(seed / 2 ** 32); // the upper half counts, too
       word = (word + 0x9e3779b9) >>> 0;
       let mixed = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
       mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);

@@ -13,6 +13,8 @@ export abstract class BaseStreamer {
   abstract put(value: Tensor): void;
   /** There will be no more. */
   abstract end(): void;
+  /** There will be no more, as generating failed; the error itself goes to who called `generate`. */
+  fail(_reason: unknown): void {}
 }
 
 /** Options of a streamer; what is not named here goes to `decode`. */
@@ -125,6 +127,7 @@ export class TextIteratorStreamer extends TextStreamer implements AsyncIterableI
   readonly text_queue: (string | undefined)[] = [];
   readonly #waiting: (() => void)[] = [];
   #ended = false;
+  #failure: { readonly reason: unknown } | undefined;
 
   constructor(tokenizer: StreamTokenizer, { timeout = null, ...options }: TextIteratorStreamerOptions = {}) {
     super(tokenizer, options);
@@ -140,6 +143,16 @@ export class TextIteratorStreamer extends TextStreamer implements AsyncIterableI
   override on_finalized_text(text: string, { stream_end = false }: { stream_end?: boolean } = {}): void {
     this.text_queue.push(text);
     if (stream_end) this.text_queue.push(undefined);
+    this.#wake();
+  }
+
+  /** The reader gets what there is, and then the error. */
+  override fail(reason: unknown): void {
+    this.#failure = { reason };
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
@@ -150,7 +163,10 @@ export class TextIteratorStreamer extends TextStreamer implements AsyncIterableI
   /** Rejects with a TimeoutError (DOMException) where nothing comes in time. */
   async next(): Promise<IteratorResult<string, undefined>> {
     if (this.#ended) return { done: true, value: undefined };
-    while (this.text_queue.length === 0) await this.#more();
+    while (this.text_queue.length === 0) {
+      if (this.#failure) throw this.#failure.reason;
+      await this.#more();
+    }
     const value = this.text_queue.shift();
     if (value !== undefined) return { done: false, value };
     // A streamer can be used for another text, whose end it then waits for.

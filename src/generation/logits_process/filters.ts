@@ -83,7 +83,9 @@ export class TopPLogitsWarper extends LogitsProcessor {
     const kept: number[] = [];
     let below = probabilities.reduce((sum, p) => sum + p, 0);
     takeLargest(row, (place, rank) => {
-      if (rank >= this.min_tokens_to_keep && fround(below) <= limit) return true;
+      // What is left of a difference cannot be told from nothing; but only nothing is removed for top_p = 1.
+      const gone = limit > 0 ? fround(below) <= limit : probabilities[place] === 0;
+      if (gone && rank >= this.min_tokens_to_keep) return true;
       kept.push(place);
       below -= probabilities[place];
       return false;
