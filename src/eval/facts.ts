@@ -51,7 +51,7 @@ const FIXED = ["benchmark", "preset", "model", "chunk", "all_rounds", "questions
 const FIXED_MORE = ["revision", "dtype"];
 
 /**
- * Writes the side file for a call that begins now.
+ * The side file's contents for a call that begins now; of an earlier call's it keeps what is true still.
  *
  * @throws BenchmarkError where the answers were begun with other facts
  */
@@ -72,12 +72,8 @@ export async function beginFacts(answers: string, call: FactsOfCall): Promise<Ru
   const before = (await isFile(path)) && (await isFile(answers)) ? await readFacts(path) : undefined;
   if (before !== undefined) checkSame(path, before, now, more);
   const calls = [...(before?.calls ?? []), { ...more, node: process.version, time: now.begun }];
-  const result: RunFacts =
-    before === undefined
-      ? { ...now, calls }
-      : { ...now, begun: before.begun, finished: before.finished, calls };
-  await writeFacts(answers, result);
-  return result;
+  if (before === undefined) return { ...now, calls };
+  return { ...now, begun: before.begun, finished: before.finished, calls };
 }
 
 function checkSame(path: string, before: RunFacts, now: RunFacts, more: FactsOfCall["more"]): void {

@@ -100,6 +100,7 @@ export async function run(name: string, options: RunOptions): Promise<RunResult>
   const output = new Collector();
   const before = answers.done;
   try {
+    await writeFacts(options.answers, facts);
     await new Run(benchmark, preset, questions, answers, output, options).work();
   } finally {
     await answers.close();
