@@ -64,21 +64,33 @@ export class Random {
    * Places, each as likely as its weight.
    *
    * @param weights not negative; they need not come to 1
-   * @param replacement whether a place may come twice
-   * @throws OptionError where fewer places than `count` can come at all
+   * @param replacement whether a place may come twice. Where it may not, places of weight 0 come when no others are left
+   * @throws OptionError where no place has a weight, or there are fewer places than `count`
    */
   multinomial(weights: ArrayLike<number>, count: number, replacement = false): number[] {
     const left = Float64Array.from(weights);
-    let total = 0;
-    for (const weight of left) total += weight;
+    let total = left.reduce((sum, weight) => sum + weight, 0);
     const places: number[] = [];
     while (places.length < count) {
+      if (places.length > 0 && !replacement && !(total > 0)) return this.#rest(places, left.length, count);
       const place = this.#place(left, total);
       places.push(place);
       if (replacement) continue;
       left[place] = 0;
       total = left.reduce((sum, weight) => sum + weight, 0);
     }
+    return places;
+  }
+
+  /** Fills up with the first places that have not come. */
+  #rest(places: number[], length: number, count: number): number[] {
+    if (count > length) {
+      throw new OptionError(`Cannot draw ${count} different tokens of ${length}`, {
+        expected: count,
+        got: length,
+      });
+    }
+    for (let place = 0; places.length < count; place++) if (!places.includes(place)) places.push(place);
     return places;
   }
 

@@ -50,7 +50,9 @@ describe("drawing", () => {
     const drawn = random.multinomial([0.1, 0, 5, 2], 3);
     expect([...drawn].sort()).toEqual([0, 2, 3]);
     expect(random.multinomial([0, 1], 4, true)).toEqual([1, 1, 1, 1]);
-    expect(() => random.multinomial([0, 1], 2)).toThrow(OptionError);
+    expect(random.multinomial([0, 0, 1, 0], 3)).toEqual([2, 0, 1]);
+    expect(() => random.multinomial([0, 1], 3)).toThrow(OptionError);
+    expect(() => random.multinomial([0, 0], 1)).toThrow(OptionError);
     expect(() => random.sample(new Float32Array(3).fill(Number.NEGATIVE_INFINITY))).toThrow(
       /forbid every token/,
     );
