@@ -2,7 +2,7 @@ import { OptionError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { ResolvedKwargs } from "../processing/image_kwargs.ts";
-import type { Processed } from "../processing/image_processing_utils.ts";
+import type { Processed } from "../processing/pack.ts";
 import { TorchvisionBackend } from "../processing/torchvision_backend.ts";
 import { backgroundOf, LLAVA_DEFAULTS, padToSquare } from "./pad_to_square.ts";
 

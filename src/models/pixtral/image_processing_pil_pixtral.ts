@@ -2,8 +2,8 @@ import { checkOptions } from "../../base/options.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { ResolvedKwargs } from "../processing/image_kwargs.ts";
 import { pixelsOf } from "../processing/image_pixels.ts";
-import type { Processed } from "../processing/image_processing_utils.ts";
 import type { SizeDict, SizeLike } from "../processing/image_sizes.ts";
+import type { Processed } from "../processing/pack.ts";
 import { PilBackend } from "../processing/pil_backend.ts";
 import {
   alignedSize,

@@ -1,21 +1,18 @@
 import { OptionError, UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
-import { toPlanes, toRgb } from "../../image/channels.ts";
+import { toRgb } from "../../image/channels.ts";
 import { type CropRule, centerCrop, place } from "../../image/crop.ts";
-import { type EdgeMode, padEdges } from "../../image/pad.ts";
+import { type EdgeMode, padEdges, type Sides } from "../../image/pad.ts";
 import type { Size } from "../../image/pixels.ts";
 import { looksLikeRawImage, RawImage, type RawImageData } from "../../image/raw_image.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { infer_channel_dimension_format } from "./image_inputs.ts";
 import type { ChannelDimension, Resampling, ResolvedKwargs } from "./image_kwargs.ts";
 import { checkTarget, pixelsOf, pixelTensor, to_channel_dimension_format } from "./image_pixels.ts";
-import {
-  BaseImageProcessor,
-  type ImageFeatures,
-  type PreprocessOptions,
-  type Processed,
-} from "./image_processing_utils.ts";
+import { BaseImageProcessor, type ImageFeatures, type PreprocessOptions } from "./image_processing_utils.ts";
 import type { SizeDict } from "./image_sizes.ts";
+import { planesOf } from "./image_transforms.ts";
+import type { Processed } from "./pack.ts";
 
 export interface ProcessImageOptions {
   do_convert_rgb?: boolean | null;
@@ -55,8 +52,7 @@ export abstract class ImageBackend<
   process_image(image: RawImageData | Tensor, options: ProcessImageOptions = {}): Tensor {
     if (looksLikeRawImage(image)) {
       const raw = new RawImage(image);
-      const { width, height, channels, data } = options.do_convert_rgb ? toRgb(raw) : raw;
-      return new Tensor("uint8", [channels, height, width], toPlanes({ width, height, channels, data }));
+      return planesOf(options.do_convert_rgb ? toRgb(raw) : raw);
     }
     const grey = image.shape.length === 2;
     const array = grey ? new Tensor(image.dtype, [1, ...image.shape], image.data) : image;
@@ -149,13 +145,17 @@ function padTo(image: Tensor, target: Size, options: PadOptions): Tensor {
     case "edge":
     case "reflect":
     case "symmetric":
-      return pixelTensor(image, padEdges(data, planes, size, target, mode), target);
+      return pixelTensor(image, padEdges(data, planes, size, sidesTo(size, target), mode), target);
     default:
       throw new UnsupportedError(
         `padding_mode ${JSON.stringify(mode)}: only "constant", "edge", "reflect" and "symmetric" are there`,
         { where: "padding_mode", got: mode },
       );
   }
+}
+
+function sidesTo(size: Size, target: Size): Sides {
+  return { top: 0, left: 0, bottom: target[0] - size[0], right: target[1] - size[1] };
 }
 
 function maskOf([height, width]: Size, target: Size): Tensor {

@@ -4,6 +4,7 @@ import type { HubOptions } from "../../hub/repository.ts";
 import { isRecord } from "../config_fields.ts";
 
 const IMAGE_PROCESSOR_NAME = "preprocessor_config.json";
+const CONFIG_NAME = "config.json";
 const PROCESSOR_NAME = "processor_config.json";
 
 /** The JSON that describes the image processor of a checkpoint. */
@@ -24,6 +25,17 @@ export async function readImageProcessorDict(
     `${name_or_path}: there is no ${filename}, and no image_processor in ${PROCESSOR_NAME}. Is this a checkpoint that looks at pictures?`,
     { file: filename, where: name_or_path },
   );
+}
+
+/** config.json of a checkpoint, or nothing where there is none. */
+export async function readModelConfig(
+  name_or_path: string,
+  options: HubOptions,
+): Promise<Record<string, unknown>> {
+  if (/\.json$/i.test(name_or_path)) return {};
+  const repository = await openRepository(name_or_path, options);
+  if (!(await repository.has(CONFIG_NAME))) return {};
+  return asRecord(await repository.json(CONFIG_NAME), CONFIG_NAME);
 }
 
 /** A JSON file by its path: its folder is opened like a checkpoint's. */

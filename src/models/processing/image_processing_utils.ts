@@ -1,12 +1,13 @@
 import { Callable } from "../../base/callable.ts";
-import { ShapeError, UnsupportedError } from "../../base/errors.ts";
-import { checkOptions, unknownOption } from "../../base/options.ts";
+import { UnsupportedError } from "../../base/errors.ts";
+import { checkOptions } from "../../base/options.ts";
 import { HUB_OPTIONS, type HubOptions } from "../../hub/repository.ts";
 import type { RawImage } from "../../image/raw_image.ts";
-import { type NestedNumbers, Tensor } from "../../tensor/tensor.ts";
+import type { NestedNumbers, Tensor } from "../../tensor/tensor.ts";
 import { cloneJson, pythonJson } from "../config_json.ts";
 import { saveTextFile } from "../save_file.ts";
-import { BatchFeature, stack } from "./batch_feature.ts";
+import { BatchFeature } from "./batch_feature.ts";
+import { buildProcessor, type ImageProcessorClass } from "./build_processor.ts";
 import { readImageProcessorDict, readJsonFile } from "./image_config_files.ts";
 import { fetchImage, type ImageInput, make_flat_list_of_images, type SingleImage } from "./image_inputs.ts";
 import {
@@ -19,6 +20,7 @@ import {
   validate_preprocess_arguments,
 } from "./image_kwargs.ts";
 import type { SizeDict } from "./image_sizes.ts";
+import { type Processed, pack } from "./pack.ts";
 
 /** What a constructor takes: options, and anything else, which is kept as an attribute. */
 export interface ImageProcessorInit extends ImagesKwargs {
@@ -51,18 +53,6 @@ export type NestedFeatures<F> = { [K in keyof F]: NestedNumbers };
 export interface Preprocess<F extends object, O extends PreprocessOptions> {
   (images: ImageInput, options: O & { return_tensors: null }): Promise<BatchFeature<NestedFeatures<F>>>;
   (images: ImageInput, options?: O): Promise<BatchFeature<F>>;
-}
-
-/** The static side of an image processor. */
-export interface ImageProcessorClass<P> {
-  new (options?: ImageProcessorInit): P;
-  readonly valid_kwargs: readonly string[];
-}
-
-/** A processor of one picture's pixels, before they are put together. */
-export interface Processed {
-  /** By output name: lists of one tensor a picture, or numbers. */
-  readonly [name: string]: readonly Tensor[] | NestedNumbers;
 }
 
 const CallablePreprocess = Callable as unknown as abstract new <
@@ -221,7 +211,7 @@ export abstract class BaseImageProcessor<
     options: ImageProcessorFromPretrained = {},
   ): Promise<P | [P, Record<string, unknown>]> {
     const [dict, rest] = await BaseImageProcessor.get_image_processor_dict(name_or_path, options);
-    return build(this, dict, rest, "from_pretrained");
+    return buildProcessor(this, dict, rest, "from_pretrained");
   }
 
   /** The JSON that describes a checkpoint's processor, and the options that do not say where to look. */
@@ -252,12 +242,12 @@ export abstract class BaseImageProcessor<
     image_processor_dict: Readonly<Record<string, unknown>>,
     options: ImagesKwargs & { return_unused_kwargs?: boolean } = {},
   ): P | [P, Record<string, unknown>] {
-    return build(this, image_processor_dict, { ...options }, "from_dict");
+    return buildProcessor(this, image_processor_dict, { ...options }, "from_dict");
   }
 
   /** The processor that a JSON file describes. */
   static async from_json_file<P>(this: ImageProcessorClass<P>, json_file: string): Promise<P> {
-    return build(this, await readJsonFile(json_file), {}, "from_json_file") as P;
+    return buildProcessor(this, await readJsonFile(json_file), {}, "from_json_file") as P;
   }
 
   /** All attributes, and the name of the class, as plain JSON. */
@@ -311,46 +301,5 @@ export abstract class BaseImageProcessor<
   #set(name: string, value: unknown, enumerable: boolean): void {
     if (name in Object.getPrototypeOf(this)) this[hidden].set(name, value);
     else Object.defineProperty(this, name, { value, enumerable, writable: true, configurable: true });
-  }
-}
-
-function build<P>(
-  processorClass: ImageProcessorClass<P>,
-  dict: Readonly<Record<string, unknown>>,
-  options: Record<string, unknown>,
-  where: string,
-): P | [P, Record<string, unknown>] {
-  const { return_unused_kwargs, ...others } = options;
-  const known = (name: string) => processorClass.valid_kwargs.includes(name);
-  const entries = Object.entries(others);
-  const unused = entries.filter(([name]) => !known(name));
-  if (unused.length > 0 && return_unused_kwargs !== true) {
-    throw unknownOption(where, unused[0][0], [...processorClass.valid_kwargs, ...HUB_OPTIONS]);
-  }
-  const used = entries.filter(([name, value]) => known(name) && value !== undefined);
-  const processor = new processorClass({ ...dict, ...Object.fromEntries(used) });
-  return return_unused_kwargs === true ? [processor, Object.fromEntries(unused)] : processor;
-}
-
-/** Lists of tensors into one tensor each, or all into nested arrays. */
-function pack(processed: Processed, nested: boolean): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(processed).map(([name, value]) => {
-      const tensors = (Array.isArray(value) ? value : []).filter((item) => item instanceof Tensor);
-      if (tensors.length === 0) return [name, nested ? value : Tensor.fromNested(value as NestedNumbers)];
-      return [name, nested ? tensors.map((tensor) => tensor.tolist()) : stackPictures(name, tensors)];
-    }),
-  );
-}
-
-function stackPictures(name: string, pictures: readonly Tensor[]): Tensor {
-  try {
-    return stack(pictures);
-  } catch (error) {
-    if (!(error instanceof ShapeError)) throw error;
-    throw new ShapeError(
-      `${name}: the pictures end up with unequal sizes, and no one tensor holds them: ${error.message}. Give size with height and width, do_center_crop or padding (do_pad), or return_tensors: null.`,
-      { where: name, expected: error.expected, got: error.got, cause: error },
-    );
   }
 }
