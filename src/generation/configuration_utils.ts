@@ -3,16 +3,11 @@ import { CheckpointError, OptionError } from "../base/errors.ts";
 import { checkOptions, unknownOption } from "../base/options.ts";
 import { openRepository } from "../hub/open.ts";
 import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
-import { type ConfigDict, isRecord } from "../models/config_fields.ts";
+import { type ConfigDict, fieldError, isRecord } from "../models/config_fields.ts";
 import { asConfigDict, inFile } from "../models/config_files.ts";
 import { cloneJson, pythonJson } from "../models/config_json.ts";
-import {
-  checkSaveOptions,
-  fieldError,
-  PreTrainedConfig,
-  TRANSFORMERS_VERSION,
-} from "../models/configuration_utils.ts";
-import { saveTextFile } from "../models/save_file.ts";
+import { PreTrainedConfig, TRANSFORMERS_VERSION } from "../models/configuration_utils.ts";
+import { checkSaveOptions, saveTextFile } from "../models/save_file.ts";
 import { GENERATE_ARGUMENTS, GENERATION_FIELDS } from "./generation_fields.ts";
 import { minorIssues, refuseContradictions } from "./generation_validation.ts";
 import type { SequenceBias } from "./logits_process/bias.ts";

@@ -1,7 +1,6 @@
 import { OptionError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
-import { type Field, integer, number, oneOf } from "../models/config_fields.ts";
-import { fieldError } from "../models/configuration_utils.ts";
+import { type Field, fieldError, integer, number, oneOf } from "../models/config_fields.ts";
 import { saveTextFile } from "../models/save_file.ts";
 import { WatermarkLogitsProcessor } from "./logits_process/watermark.ts";
 

@@ -1,3 +1,4 @@
+import { OptionError } from "../base/errors.ts";
 import { ACTIVATIONS, type ActivationName } from "../kernels/activation.ts";
 
 /** JSON as it comes from a file or a caller: anything may be in it. */
@@ -114,4 +115,14 @@ export function activationName(value: ActivationName): Field {
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The error for a value that a field does not accept. */
+export function fieldError(name: string, field: Field, got: unknown): OptionError {
+  const shown = JSON.stringify(got)?.slice(0, 60) ?? String(got);
+  return new OptionError(`${name}: expected ${field.expected}, got ${shown}`, {
+    where: name,
+    expected: field.expected,
+    got,
+  });
 }

@@ -1,12 +1,20 @@
-import { warnOnce } from "../base/env.ts";
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions, nearest } from "../base/options.ts";
 import { openRepository } from "../hub/open.ts";
 import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
 import { COMMON_FIELDS, CONSUMED_KEYS, DTYPE_ALIASES, KNOWN_EXTRAS, ROPE_KEYS } from "./common_fields.ts";
-import { type ConfigDict, type Field, type FieldTable, integer, isRecord, LIMITS } from "./config_fields.ts";
+import {
+  type ConfigDict,
+  type Field,
+  type FieldTable,
+  fieldError,
+  integer,
+  isRecord,
+  LIMITS,
+} from "./config_fields.ts";
 import { asConfigDict, inFile, partFor, readJsonFile } from "./config_files.ts";
 import { cloneJson, equalJson, pythonJson } from "./config_json.ts";
+import { checkEmbedDim, checkLayerTypes, warnOfTokenIds } from "./config_validation.ts";
 import { GENERATION_DEFAULTS } from "./generation_defaults.ts";
 import {
   foldRopeParameters,
@@ -15,7 +23,8 @@ import {
   type RopeParameters,
   validateRopeParameters,
 } from "./rope_parameters.ts";
-import { saveTextFile } from "./save_file.ts";
+import { checkSaveOptions, saveTextFile } from "./save_file.ts";
+import { type ConfigClass, createSubConfig, type SubConfigSpec, type UnknownFields } from "./sub_config.ts";
 
 /** The version whose files these configs read and write. */
 export const TRANSFORMERS_VERSION = "5.23.0";
@@ -29,38 +38,11 @@ export interface ConfigFromPretrainedOptions extends HubOptions {
   [field: string]: unknown;
 }
 
-/** A part of a config that is a config itself. */
-export interface SubConfigSpec {
-  /** The class for a `model_type`, or undefined where there is none. */
-  resolve(modelType: string): ConfigClass | undefined;
-  /** The model types that `resolve` knows, for messages. */
-  readonly known: readonly string[];
-  /** Taken where the part names no `model_type`. */
-  readonly model_type: string;
-  /** The part's fields where it is null. */
-  readonly init_kwargs?: ConfigDict;
-}
-
-/** What happens to fields that a class does not know. */
-export interface UnknownFields {
-  /** They are kept as they are, as files' are; otherwise they throw. */
-  keep_unknown?: boolean;
-}
-
 /** How JSON is written. */
 export interface ConfigJsonOptions {
   /** Leaves out what every config has by default. */
   use_diff?: boolean;
 }
-
-/** The static side of a config class. */
-export type ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> = (new (
-  values?: ConfigDict,
-  options?: UnknownFields,
-) => T) &
-  Omit<typeof PreTrainedConfig, "prototype">;
-
-const LAYER_TYPES = ["full_attention", "sliding_attention"];
 
 /**
  * What a checkpoint's config.json says. A subclass declares its fields in the static table `fields`; each becomes
@@ -264,51 +246,16 @@ export class PreTrainedConfig {
   }
 
   validate_architecture(): void {
-    const { head_dim, num_heads, embed_dim } = this as unknown as Record<string, unknown>;
-    if (
-      [head_dim, num_heads, embed_dim].every(Number.isFinite) &&
-      Number(head_dim) * Number(num_heads) !== embed_dim
-    ) {
-      throw new OptionError(
-        `embed_dim: expected head_dim * num_heads = ${Number(head_dim) * Number(num_heads)}, got ${embed_dim}`,
-        { where: "embed_dim", expected: Number(head_dim) * Number(num_heads), got: embed_dim },
-      );
-    }
+    checkEmbedDim(this as unknown as Record<string, unknown>);
   }
 
   /** Warns of ids that no token has; published files hold some. */
   validate_token_ids(): void {
-    const config = this.get_text_config({ decoder: true }) as unknown as Record<string, unknown>;
-    const rows = config.vocab_size;
-    if (typeof rows !== "number") return;
-    for (const [name, value] of Object.entries(config)) {
-      if (!name.endsWith("_token_id") || !Number.isInteger(value)) continue;
-      if ((value as number) >= 0 && (value as number) < rows) continue;
-      warnOnce(`Model config: ${name} must be null or an integer from 0 to ${rows - 1}, got ${value}.`);
-    }
+    warnOfTokenIds(this.get_text_config({ decoder: true }) as unknown as Record<string, unknown>);
   }
 
   validate_layer_type(): void {
-    const { layer_types: types, num_hidden_layers: layers } = this as unknown as Record<string, unknown>;
-    if (!Array.isArray(types)) return;
-    const unknown = types.find((type) => !LAYER_TYPES.includes(type));
-    if (unknown !== undefined) {
-      throw new OptionError(
-        `layer_types: expected ${LAYER_TYPES.join(" or ")}, got ${JSON.stringify(unknown)}`,
-        {
-          where: "layer_types",
-          expected: LAYER_TYPES,
-          got: unknown,
-        },
-      );
-    }
-    if (types.length !== layers) {
-      throw new OptionError(`layer_types: expected one for each of ${layers} layers, got ${types.length}`, {
-        where: "layer_types",
-        expected: layers,
-        got: types.length,
-      });
-    }
+    checkLayerTypes(this as unknown as Record<string, unknown>);
   }
 
   validate_rope(): void {
@@ -496,7 +443,8 @@ export class PreTrainedConfig {
   }
 
   #assign(key: string, value: unknown): void {
-    if (key in this) (this as unknown as Record<string, unknown>)[key] = value;
+    const settable = Object.getOwnPropertyDescriptor(PreTrainedConfig.prototype, key)?.set !== undefined;
+    if (settable || Object.hasOwn(this, key)) (this as unknown as Record<string, unknown>)[key] = value;
     else this.#keep(key, value);
   }
 
@@ -541,37 +489,6 @@ export class PreTrainedConfig {
   }
 }
 
-/** The config of one part, from its JSON. */
-function createSubConfig(
-  key: string,
-  spec: SubConfigSpec,
-  given: ConfigDict | null,
-  options: UnknownFields,
-): PreTrainedConfig {
-  const type = given?.model_type ?? spec.model_type;
-  const cls = typeof type === "string" ? spec.resolve(type) : undefined;
-  if (cls === undefined) {
-    const where = `${key}.model_type`;
-    throw new OptionError(`${where}: expected one of ${spec.known.join(", ")}, got ${JSON.stringify(type)}`, {
-      where,
-      expected: spec.known,
-      got: type,
-    });
-  }
-  try {
-    return new cls(given ?? spec.init_kwargs ?? {}, options);
-  } catch (error) {
-    if (!(error instanceof OptionError)) throw error;
-    const { expected, got } = error;
-    throw new OptionError(`${key}.${error.message}`, {
-      where: `${key}.${error.where}`,
-      expected,
-      got,
-      cause: error,
-    });
-  }
-}
-
 /** Sets what a caller wants otherwise than the JSON has it. Gives back what is no field. */
 function override(config: PreTrainedConfig, overrides: ConfigDict): Record<string, unknown> {
   const unused: Record<string, unknown> = {};
@@ -592,23 +509,4 @@ function override(config: PreTrainedConfig, overrides: ConfigDict): Record<strin
 function refuseUnused(config: PreTrainedConfig, unused: Record<string, unknown>): void {
   const { attribute_map } = config.constructor as ConfigClass;
   checkOptions(config.constructor.name, unused, [...Object.keys(config), ...Object.keys(attribute_map)]);
-}
-
-/** @throws UnsupportedError where something is to be uploaded */
-export function checkSaveOptions(where: string, options: { push_to_hub?: boolean }): void {
-  checkOptions(where, options, ["push_to_hub"]);
-  if (!options.push_to_hub) return;
-  throw new UnsupportedError(`${where}: push_to_hub: uploading is not this library's job`, {
-    where: "push_to_hub",
-  });
-}
-
-/** The error for a value that a field does not accept. */
-export function fieldError(name: string, field: Field, got: unknown): OptionError {
-  const shown = JSON.stringify(got)?.slice(0, 60) ?? String(got);
-  return new OptionError(`${name}: expected ${field.expected}, got ${shown}`, {
-    where: name,
-    expected: field.expected,
-    got,
-  });
 }

@@ -1,4 +1,5 @@
-import { CheckpointError } from "../base/errors.ts";
+import { CheckpointError, UnsupportedError } from "../base/errors.ts";
+import { checkOptions } from "../base/options.ts";
 
 /**
  * Writes `directory/name`, making the directory where there is none. The file is there whole or not at all:
@@ -26,4 +27,13 @@ export async function saveTextFile(directory: string, name: string, contents: st
       },
     );
   }
+}
+
+/** @throws UnsupportedError where something is to be uploaded */
+export function checkSaveOptions(where: string, options: { push_to_hub?: boolean }): void {
+  checkOptions(where, options, ["push_to_hub"]);
+  if (!options.push_to_hub) return;
+  throw new UnsupportedError(`${where}: push_to_hub: uploading is not this library's job`, {
+    where: "push_to_hub",
+  });
 }

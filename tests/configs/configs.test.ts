@@ -6,9 +6,10 @@ import { env } from "../../src/base/env.ts";
 import { CheckpointError, OptionError, UnsupportedError } from "../../src/base/errors.ts";
 import { AutoConfig, CONFIG_MAPPING } from "../../src/models/auto/configuration_auto.ts";
 import { CLIPVisionConfig } from "../../src/models/clip/configuration_clip.ts";
-import type { ConfigClass, PreTrainedConfig } from "../../src/models/configuration_utils.ts";
+import type { PreTrainedConfig } from "../../src/models/configuration_utils.ts";
 import { LlamaConfig } from "../../src/models/llama/configuration_llama.ts";
 import { LlavaConfig } from "../../src/models/llava/configuration_llava.ts";
+import type { ConfigClass } from "../../src/models/sub_config.ts";
 
 interface Recorded {
   configs: {
@@ -113,6 +114,9 @@ describe("a config in hand", () => {
     expect(() => Object.assign(config, { vision_feature_layer: "x" })).toThrow(OptionError);
     expect(config.vision_feature_layer).toBe(-2);
     expect(() => config.update({ text_config: null, image_seq_length: -1 })).toThrow(/image_seq_length/);
+    for (const name of ["to_dict", "model_type", "constructor"]) {
+      expect(() => config.update({ [name]: 1 })).toThrow(OptionError);
+    }
   });
 
   test("a field that is not known throws by name, in parts too; files' are kept", () => {

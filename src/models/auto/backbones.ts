@@ -1,10 +1,10 @@
 import { CLIPVisionConfig } from "../clip/configuration_clip.ts";
-import type { ConfigClass } from "../configuration_utils.ts";
 import { LlamaConfig } from "../llama/configuration_llama.ts";
 import { MistralConfig } from "../mistral/configuration_mistral.ts";
 import { PixtralVisionConfig } from "../pixtral/configuration_pixtral.ts";
 import { Qwen2Config } from "../qwen2/configuration_qwen2.ts";
 import { SiglipVisionConfig } from "../siglip/configuration_siglip.ts";
+import type { ConfigClass } from "../sub_config.ts";
 import type { TextConfig } from "../text_config.ts";
 import type { VisionConfig } from "../vision_config.ts";
 

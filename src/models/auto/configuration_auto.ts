@@ -1,11 +1,8 @@
 import { CheckpointError, OptionError } from "../../base/errors.ts";
 import type { ConfigDict } from "../config_fields.ts";
-import {
-  type ConfigClass,
-  type ConfigFromPretrainedOptions,
-  PreTrainedConfig,
-} from "../configuration_utils.ts";
+import { type ConfigFromPretrainedOptions, PreTrainedConfig } from "../configuration_utils.ts";
 import { LlavaConfig } from "../llava/configuration_llava.ts";
+import type { ConfigClass } from "../sub_config.ts";
 import { TEXT_CONFIG_MAPPING, VISION_CONFIG_MAPPING } from "./backbones.ts";
 
 /** Every config class, by `model_type`. */

@@ -15,7 +15,8 @@ import {
   record,
   tokenId,
 } from "../config_fields.ts";
-import { PreTrainedConfig, type SubConfigSpec } from "../configuration_utils.ts";
+import { PreTrainedConfig } from "../configuration_utils.ts";
+import type { SubConfigSpec } from "../sub_config.ts";
 import type { TextConfig } from "../text_config.ts";
 import type { VisionConfig } from "../vision_config.ts";
 
