@@ -1,3 +1,6 @@
+import type { Builder } from "../codegen/ir.ts";
+import type { Argument } from "../codegen/scalar.ts";
+import type { Target } from "../codegen/target.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Spec, Value } from "./device.ts";
 
@@ -9,16 +12,57 @@ export type Specs<I extends KernelInputs> = {
   readonly [K in keyof I]: undefined extends I[K] ? Spec | undefined : Spec;
 };
 
-/** The same names with their numbers on the host, and the output `y`. */
-export type HostArrays<I extends KernelInputs> = {
+/** The same names with their numbers on the host. */
+export type HostInputs<I extends KernelInputs> = {
   readonly [K in keyof I]: undefined extends I[K] ? Tensor | undefined : Tensor;
-} & { readonly y: Tensor };
+};
+
+/** The same, and the output `y`. */
+export type HostArrays<I extends KernelInputs> = HostInputs<I> & { readonly y: Tensor };
+
+/** What a kernel is tried with. */
+export interface Trial<I extends KernelInputs, P> {
+  readonly tensors: HostInputs<I>;
+  readonly params: P;
+  /** The inputs that come from a checkpoint, by `device.load`. The others are uploaded. */
+  readonly loaded?: readonly (keyof I & string)[];
+}
+
+/** Sizes and parameters that a kernel must be right for on every device, and the numbers that go with them. */
+export interface KernelCases<I extends KernelInputs, P> {
+  /** One entry a case: plain data. */
+  readonly list: readonly object[];
+  /**
+   * The inputs of one case.
+   *
+   * @param random gives numbers from 0 to 1 (not included), the same ones for the same seed
+   */
+  trial(entry: object, random: () => number): Trial<I, P>;
+}
+
+/** How vector programs compute a kernel for inputs of certain types and shapes. */
+export interface VectorForm {
+  /** Names all that `build` builds in, so that a program can be used again. Row counts are better given as numbers. */
+  readonly key: string;
+  /** Pieces of work, which threads share out among themselves. */
+  readonly tiles: number;
+  /** Numbers that the program reads when it runs, by name. */
+  readonly numbers?: Readonly<Record<string, number>>;
+  /** Bytes that each thread needs for itself. */
+  readonly scratch?: number;
+  /**
+   * Writes the program that computes one tile.
+   *
+   * @param args the addresses of the inputs that are there and of `y`, and the numbers
+   */
+  build(b: Builder, args: Readonly<Record<string, Argument>>): void;
+}
 
 /**
  * One operation, as data: all that there is to know about it. A device can run any kernel and imports none.
  *
  * `reference` is the definition; every other form must agree with it within `tolerance` (of the largest magnitude
- * in the reference's output).
+ * in the reference's output), for each of the `cases`.
  */
 export interface Kernel<I extends KernelInputs, P> {
   readonly name: string;
@@ -28,7 +72,10 @@ export interface Kernel<I extends KernelInputs, P> {
   readonly inPlace?: keyof I & string;
   /** The plain loop: the definition. Writes into `y`, which is zero (or the in-place input). */
   reference(arrays: HostArrays<I>, params: P): void;
+  /** The form that machine code and WebAssembly are made from. Without it such devices compute the reference. */
+  vector?(inputs: Specs<I>, params: P, target: Target): VectorForm;
   readonly tolerance: number;
+  readonly cases: KernelCases<I, P>;
 }
 
 /** Declares a kernel, with its types taken from what it says. */

@@ -2,6 +2,8 @@ import { UnsupportedError } from "../base/errors.ts";
 import { nearest } from "../base/options.ts";
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { normal } from "./cases.ts";
 import { erf } from "./erf.ts";
 import { expectSize, f32, float32 } from "./host.ts";
 
@@ -25,12 +27,15 @@ export const ACTIVATIONS = {
   quick_gelu: (x: number) => x * sigmoid(1.702 * x),
   silu: (x: number) => x * sigmoid(x),
   swish: (x: number) => x * sigmoid(x),
+  hardswish: (x: number) => (x * clip(x + 3, 0, 6)) / 6,
   relu: (x: number) => Math.max(0, x),
   relu2: (x: number) => Math.max(0, x) ** 2,
   relu6: (x: number) => clip(x, 0, 6),
   leaky_relu: (x: number) => (x < 0 ? 0.01 * x : x),
   mish: (x: number) => x * Math.tanh(softplus(x)),
   sigmoid,
+  sqrtsoftplus: (x: number) => Math.sqrt(softplus(x)),
+  laplace: (x: number) => 0.5 * (1 + erf((x - 707107e-6) / (282095e-6 * Math.SQRT2))),
   tanh: Math.tanh,
   linear: (x: number) => x,
 } satisfies Record<string, (x: number) => number>;
@@ -62,7 +67,63 @@ export const activation = kernel<{ x: Value }, { act: ActivationName }>({
     for (let i = 0; i < output.length; i++) output[i] = f(input[i]);
   },
   tolerance: 1e-6,
+  cases: {
+    list: [
+      { act: "gelu", shape: [1, 1] },
+      { act: "gelu", shape: [45, 65] },
+      { act: "gelu_python", shape: [3, 7] },
+      { act: "gelu_new", shape: [3, 7] },
+      { act: "gelu_pytorch_tanh", shape: [45, 65] },
+      { act: "gelu_python_tanh", shape: [2, 33] },
+      { act: "gelu_accurate", shape: [5, 13] },
+      { act: "gelu_fast", shape: [3, 31] },
+      { act: "gelu_10", shape: [3, 17], scale: 8 },
+      { act: "quick_gelu", shape: [45, 65] },
+      { act: "silu", shape: [17, 130] },
+      { act: "swish", shape: [3, 7] },
+      { act: "hardswish", shape: [3, 19] },
+      { act: "relu", shape: [3, 7] },
+      { act: "relu2", shape: [3, 7] },
+      { act: "relu6", shape: [3, 29] },
+      { act: "leaky_relu", shape: [3, 7] },
+      { act: "mish", shape: [7, 33] },
+      { act: "sigmoid", shape: [3, 7] },
+      { act: "sqrtsoftplus", shape: [3, 23] },
+      { act: "laplace", shape: [3, 21] },
+      { act: "tanh", shape: [7, 5] },
+      { act: "linear", shape: [3, 7] },
+      { act: "gelu", shape: [3, 7], scale: 1e4 },
+      { act: "gelu_new", shape: [3, 7], scale: 1e4 },
+      { act: "quick_gelu", shape: [3, 7], scale: 1e4 },
+      { act: "silu", shape: [3, 7], scale: 1e4 },
+      { act: "mish", shape: [3, 7], scale: 1e4 },
+      { act: "tanh", shape: [3, 7], scale: 1e4 },
+      { act: "gelu", shape: [3, 7], scale: 1e-4 },
+      { act: "gelu_pytorch_tanh", shape: [3, 7], scale: 1e-4 },
+      { act: "quick_gelu", shape: [3, 7], scale: 1e-4 },
+      { act: "silu", shape: [3, 7], scale: 1e-4 },
+      { act: "tanh", shape: [3, 7], scale: 1e-4 },
+    ] satisfies ActivationCase[],
+    trial: ({ act, shape, scale }: ActivationCase, random) => ({
+      tensors: { x: extremes(normal(random, shape, scale ?? 4), scale) },
+      params: { act },
+    }),
+  },
 });
+
+/** Where no `scale` is given, zeros and far numbers are among the input. */
+interface ActivationCase {
+  act: ActivationName;
+  shape: number[];
+  scale?: number;
+}
+
+/** Puts zeros, tiny and far numbers among the input of an activation that is tried over its whole range. */
+function extremes(x: Tensor, scale: number | undefined): Tensor {
+  const far = [0, -0, 1e-6, -1e-6, 30, -30, 0.46875, -4, 88.5, -104];
+  if (scale === undefined && x.data.length > far.length) x.data.set(far as never, 1);
+  return x;
+}
 
 /** y = act(gate) * up, element by element: the inner part of a gated MLP. [T, I], [T, I] -> [T, I] */
 export const gatedActivation = kernel<{ gate: Value; up: Value }, { act: ActivationName }>({
@@ -76,4 +137,21 @@ export const gatedActivation = kernel<{ gate: Value; up: Value }, { act: Activat
     for (let i = 0; i < output.length; i++) output[i] = f(g[i]) * u[i];
   },
   tolerance: 1e-6,
+  cases: {
+    list: [
+      { act: "silu", shape: [1, 1] },
+      { act: "silu", shape: [3, 7] },
+      { act: "silu", shape: [45, 65] },
+      { act: "gelu", shape: [17, 130] },
+      { act: "gelu_pytorch_tanh", shape: [5, 31] },
+      { act: "quick_gelu", shape: [3, 7] },
+      { act: "relu2", shape: [2, 19] },
+      { act: "silu", shape: [3, 33], scale: 1e4 },
+      { act: "silu", shape: [3, 33], scale: 1e-4 },
+    ] satisfies ActivationCase[],
+    trial: ({ act, shape, scale }: ActivationCase, random) => ({
+      tensors: { gate: extremes(normal(random, shape, scale ?? 4), scale), up: normal(random, shape, scale) },
+      params: { act },
+    }),
+  },
 });

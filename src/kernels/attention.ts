@@ -1,6 +1,7 @@
 import type { Spec, Value } from "../devices/device.ts";
 import { type HostArrays, kernel } from "../devices/kernel.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./attention_cases.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
 
 /** What attention needs beside its arrays. */
@@ -17,18 +18,18 @@ export interface PagedAttentionParams extends AttentionParams {
 }
 
 /** For the kernels that give probabilities: the elements of the output, all sequences together. */
-interface WeightsSize {
+export interface WeightsSize {
   size: number;
 }
 
 /** `q` [T, H*d], `k` and `v` [T, Hkv*d]; `table` int32 [S, 2]: a sequence's first row and its rows. */
-type RowInputs = { q: Value; k: Value; v: Value; table: Value };
+export type RowInputs = { q: Value; k: Value; v: Value; table: Value };
 
 /**
  * `q` [T, H*d]; `keys` and `values` [P, Hkv, page, d], the pool of pages; `table` int32 [S, 4]: a sequence's first
  * row, its rows, the keys before them, and where its pages begin in `pages` int32.
  */
-type PagedInputs = { q: Value; keys: Value; values: Value; table: Value; pages: Value };
+export type PagedInputs = { q: Value; keys: Value; values: Value; table: Value; pages: Value };
 
 /** Attention over any layout of keys, as the loops below see it. */
 interface Problem {
@@ -177,6 +178,7 @@ export const attention = kernel<RowInputs, AttentionParams>({
   },
   reference: (arrays, params) => context(rowProblem(arrays, params), arrays.y),
   tolerance: 2e-6,
+  cases: rowCases,
 });
 
 /** The probabilities of `attention`. -> [size], see `probabilities` */
@@ -188,6 +190,7 @@ export const attentionWeights = kernel<RowInputs, AttentionParams & WeightsSize>
   },
   reference: (arrays, params) => probabilities(rowProblem(arrays, params), arrays.y),
   tolerance: 2e-6,
+  cases: rowWeightsCases,
 });
 
 /** Each row sees the cached keys up to its own. -> [T, H*d] */
@@ -199,6 +202,7 @@ export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
   },
   reference: (arrays, params) => context(pagedProblem(arrays, params), arrays.y),
   tolerance: 2e-6,
+  cases: pagedCases,
 });
 
 /** The probabilities of `pagedAttention`. -> [size], see `probabilities` */
@@ -210,4 +214,5 @@ export const pagedAttentionWeights = kernel<PagedInputs, PagedAttentionParams & 
   },
   reference: (arrays, params) => probabilities(pagedProblem(arrays, params), arrays.y),
   tolerance: 2e-6,
+  cases: pagedWeightsCases,
 });

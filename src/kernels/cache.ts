@@ -1,5 +1,6 @@
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import { int32, normal, shuffled } from "./cases.ts";
 import { expectSize, f32, i32 } from "./host.ts";
 
 /**
@@ -27,7 +28,31 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }>({
     });
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { pool: [1, 1, 1, 1], T: 1 },
+      { pool: [3, 2, 7, 5], T: 4 },
+      { pool: [5, 3, 16, 10], T: 45 },
+      { pool: [4, 1, 64, 24], T: 1 },
+      { pool: [3, 2, 64, 64], T: 131 },
+      { pool: [2, 2, 16, 80], T: 32, scale: 1e4 },
+    ] satisfies CacheCase[],
+    trial: ({ pool, T, scale }: CacheCase, random) => ({
+      tensors: {
+        pool: normal(random, pool, 1),
+        x: normal(random, [T, pool[1] * pool[3]], scale),
+        slots: int32(shuffled(random, pool[0] * pool[2]).slice(0, T), T),
+      },
+      params: {},
+    }),
+  },
 });
+
+interface CacheCase {
+  pool: number[];
+  T: number;
+  scale?: number;
+}
 
 /** Copies one page of the pool onto another: pool [P, Hkv, page, d] -> the pool */
 export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
@@ -39,7 +64,25 @@ export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
     f32(y).copyWithin(to * size, from * size, from * size + size);
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { pool: [2, 1, 1, 1], from: 1, to: 0 },
+      { pool: [3, 2, 7, 5], from: 0, to: 2 },
+      { pool: [5, 3, 16, 10], from: 4, to: 3 },
+      { pool: [4, 2, 64, 24], from: 1, to: 2 },
+    ] satisfies CopyPageCase[],
+    trial: ({ pool, from, to }: CopyPageCase, random) => ({
+      tensors: { pool: normal(random, pool) },
+      params: { from, to },
+    }),
+  },
 });
+
+interface CopyPageCase {
+  pool: number[];
+  from: number;
+  to: number;
+}
 
 /** Copies a pool to the beginning of a larger one. target [P, ...], source [P', ...], P' <= P -> the target */
 export const copyPool = kernel<{ target: Value; source: Value }>({
@@ -50,4 +93,22 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
     f32(y).set(f32(source));
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { page: [1, 1, 1], source: 1, target: 2 },
+      { page: [2, 7, 5], source: 3, target: 3 },
+      { page: [3, 16, 10], source: 2, target: 7 },
+      { page: [2, 64, 24], source: 4, target: 8 },
+    ] satisfies CopyPoolCase[],
+    trial: ({ page, source, target }: CopyPoolCase, random) => ({
+      tensors: { target: normal(random, [target, ...page]), source: normal(random, [source, ...page]) },
+      params: {},
+    }),
+  },
 });
+
+interface CopyPoolCase {
+  page: number[];
+  source: number;
+  target: number;
+}

@@ -1,6 +1,7 @@
-import type { Value } from "../devices/device.ts";
+import type { Value, WeightDType } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { type DType, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
+import { normal } from "./cases.ts";
 import { expectRank, expectSize, f32, float32, widened } from "./host.ts";
 
 /** Weight rows that are widened at once: their numbers are then used for every row of `x`. */
@@ -32,7 +33,56 @@ export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
     }
   },
   tolerance: 2e-6,
+  cases: {
+    list: [
+      { T: 1, K: 1, N: 1, dtype: "float32", bias: true },
+      { T: 1, K: 1, N: 1, dtype: "bfloat16", bias: false },
+      { T: 3, K: 7, N: 5, dtype: "float32", bias: false },
+      { T: 3, K: 7, N: 5, dtype: "float16", bias: true },
+      { T: 3, K: 7, N: 5, dtype: "bfloat16", bias: true },
+      { T: 1, K: 65, N: 45, dtype: "float32", bias: true },
+      { T: 1, K: 131, N: 67, dtype: "float16", bias: false },
+      { T: 1, K: 131, N: 67, dtype: "bfloat16", bias: true },
+      { T: 2, K: 64, N: 48, dtype: "bfloat16", bias: true },
+      { T: 5, K: 33, N: 1, dtype: "float16", bias: true },
+      { T: 9, K: 1, N: 18, dtype: "float32", bias: true },
+      { T: 45, K: 65, N: 33, dtype: "float32", bias: true },
+      { T: 45, K: 65, N: 33, dtype: "float16", bias: false },
+      { T: 45, K: 65, N: 33, dtype: "bfloat16", bias: false },
+      { T: 16, K: 32, N: 64, dtype: "float32", bias: false },
+      { T: 17, K: 300, N: 70, dtype: "bfloat16", bias: true },
+      { T: 66, K: 100, N: 20, dtype: "float16", bias: true },
+      { T: 2, K: 1100, N: 35, dtype: "bfloat16", bias: false },
+      { T: 70, K: 520, N: 131, dtype: "float32", bias: true },
+      { T: 4, K: 45, N: 31, dtype: "float32", bias: true, x: 1e4, weight: 1e4 },
+      { T: 4, K: 45, N: 31, dtype: "float16", bias: true, x: 1e4, weight: 1e4 },
+      { T: 4, K: 45, N: 31, dtype: "bfloat16", bias: false, x: 1e4, weight: 1e-4 },
+      // 1e-5 is below the smallest normal number of float16.
+      { T: 4, K: 45, N: 31, dtype: "float16", bias: true, x: 1, weight: 1e-5 },
+      { T: 4, K: 45, N: 31, dtype: "float32", bias: false, x: 1e-4, weight: 1e-4 },
+    ] satisfies LinearCase[],
+    trial: ({ T, K, N, dtype, bias, x = 1, weight = 1 }: LinearCase, random) => ({
+      tensors: {
+        x: normal(random, [T, K], x),
+        weight: normal(random, [N, K], weight, dtype),
+        bias: bias ? normal(random, [N], weight, dtype) : undefined,
+      },
+      params: {},
+      loaded: ["weight", "bias"],
+    }),
+  },
 });
+
+/** `x` and `weight` are their numbers' magnitudes. */
+interface LinearCase {
+  T: number;
+  K: number;
+  N: number;
+  dtype: WeightDType;
+  bias: boolean;
+  x?: number;
+  weight?: number;
+}
 
 function widenRows(dtype: DType, data: TypedArray, start: number, length: number): Float32Array {
   return toFloat32(dtype, data.subarray(start, start + length));

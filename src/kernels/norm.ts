@@ -1,6 +1,39 @@
-import type { Value } from "../devices/device.ts";
+import type { Value, WeightDType } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { normal, type Random } from "./cases.ts";
 import { expectSize, f32, float32, widened } from "./host.ts";
+
+/** `scale` is the magnitude of `x`, `mean` its rows' mean in parts of that; the first row is zero where `zero` is set. */
+interface NormCase {
+  T: number;
+  D: number;
+  eps: number;
+  dtype: WeightDType;
+  scale?: number;
+  mean?: number;
+  zero?: boolean;
+}
+
+const NORM_CASES: NormCase[] = [
+  { T: 1, D: 1, eps: 1e-5, dtype: "float32" },
+  { T: 1, D: 4, eps: 1e-6, dtype: "float16", mean: -0.7 },
+  { T: 3, D: 7, eps: 3e-5, dtype: "float32", mean: 2 },
+  { T: 3, D: 7, eps: 0.5, dtype: "bfloat16" },
+  { T: 45, D: 65, eps: 1e-6, dtype: "bfloat16", zero: true },
+  { T: 2, D: 130, eps: 1e-5, dtype: "float16", mean: 3 },
+  { T: 1, D: 1027, eps: 1e-5, dtype: "float32", mean: -1 },
+  { T: 5, D: 33, eps: 1e-5, dtype: "float32", scale: 1e4, mean: 0.5 },
+  { T: 5, D: 33, eps: 1e-9, dtype: "float32", scale: 1e-4 },
+  // The variance is far below eps.
+  { T: 5, D: 33, eps: 1e-5, dtype: "bfloat16", scale: 1e-4 },
+];
+
+function normInput({ T, D, scale = 1, mean = 0, zero }: NormCase, random: Random): Tensor {
+  const x = normal(random, [T, D], scale);
+  for (let i = 0; i < x.data.length; i++) x.data[i] = zero && i < D ? 0 : Number(x.data[i]) + mean * scale;
+  return x;
+}
 
 /** y = x / sqrt(mean(x²) + eps) * weight, row by row. [T, D] -> [T, D] */
 export const rmsNorm = kernel<{ x: Value; weight: Value }, { eps: number }>({
@@ -20,6 +53,14 @@ export const rmsNorm = kernel<{ x: Value; weight: Value }, { eps: number }>({
     }
   },
   tolerance: 2e-6,
+  cases: {
+    list: NORM_CASES,
+    trial: (entry: NormCase, random) => ({
+      tensors: { x: normInput(entry, random), weight: normal(random, [entry.D], 1, entry.dtype) },
+      params: { eps: entry.eps },
+      loaded: ["weight"],
+    }),
+  },
 });
 
 /** y = (x - mean) / sqrt(variance + eps) * weight + bias, row by row. [T, D] -> [T, D] */
@@ -44,4 +85,16 @@ export const layerNorm = kernel<{ x: Value; weight: Value; bias: Value }, { eps:
     }
   },
   tolerance: 2e-6,
+  cases: {
+    list: NORM_CASES,
+    trial: (entry: NormCase, random) => ({
+      tensors: {
+        x: normInput(entry, random),
+        weight: normal(random, [entry.D], 1, entry.dtype),
+        bias: normal(random, [entry.D], 1, entry.dtype),
+      },
+      params: { eps: entry.eps },
+      loaded: ["weight", "bias"],
+    }),
+  },
 });

@@ -1,5 +1,6 @@
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import { normal } from "./cases.ts";
 import { expectRank, f32, float32 } from "./host.ts";
 
 /**
@@ -31,4 +32,25 @@ export const patches = kernel<{ pixels: Value }, { patch: number }>({
             }
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { shape: [1, 1, 1, 1], patch: 1 },
+      { shape: [1, 3, 7, 5], patch: 1 },
+      { shape: [2, 3, 13, 22], patch: 5 },
+      { shape: [1, 3, 30, 18], patch: 6 },
+      { shape: [3, 1, 7, 5], patch: 2 },
+      { shape: [2, 3, 28, 42], patch: 14 },
+      { shape: [1, 3, 47, 33], patch: 16, scale: 1e4 },
+    ] satisfies PatchesCase[],
+    trial: ({ shape, patch, scale }: PatchesCase, random) => ({
+      tensors: { pixels: normal(random, shape, scale) },
+      params: { patch },
+    }),
+  },
 });
+
+interface PatchesCase {
+  shape: number[];
+  patch: number;
+  scale?: number;
+}

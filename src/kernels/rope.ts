@@ -1,5 +1,7 @@
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { integers, normal } from "./cases.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
 
 /**
@@ -42,4 +44,39 @@ export const rope = kernel<
     }
   },
   tolerance: 2e-6,
+  cases: {
+    list: [
+      { T: 1, heads: 1, dim: 2, F: 1, positions: 2 },
+      { T: 1, heads: 3, dim: 10, F: 5, positions: 100 },
+      { T: 7, heads: 2, dim: 10, F: 3, positions: 4096 },
+      { T: 45, heads: 3, dim: 64, F: 32, positions: 4096 },
+      { T: 5, heads: 2, dim: 80, F: 40, positions: 300, scaling: 1.19 },
+      { T: 17, heads: 1, dim: 128, F: 64, positions: 40_000 },
+      { T: 4, heads: 5, dim: 36, F: 9, positions: 131_072, scaling: 0.83 },
+      { T: 3, heads: 2, dim: 24, F: 12, positions: 50, scale: 1e4 },
+      { T: 3, heads: 2, dim: 24, F: 12, positions: 50, scale: 1e-4 },
+    ] satisfies RopeCase[],
+    trial({ T, heads, dim, F, positions, scaling = 1, scale }: RopeCase, random) {
+      const inverse = Float32Array.from({ length: F }, (_, j) => 1 / 50_000 ** (j / F));
+      return {
+        tensors: {
+          x: normal(random, [T, heads * dim], scale),
+          positions: integers(random, T, 0, positions),
+          inv_freq: new Tensor("float32", [F], inverse),
+        },
+        params: { heads, scaling },
+      };
+    },
+  },
 });
+
+/** `positions` are below the number given; `scale` is the magnitude of `x`. */
+interface RopeCase {
+  T: number;
+  heads: number;
+  dim: number;
+  F: number;
+  positions: number;
+  scaling?: number;
+  scale?: number;
+}

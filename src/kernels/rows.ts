@@ -1,6 +1,7 @@
-import type { Value } from "../devices/device.ts";
+import type { Value, WeightDType } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { toFloat32 } from "../tensor/dtype.ts";
+import { int32, integers, normal } from "./cases.ts";
 import { expectSize, f32, float32, i32, widened } from "./host.ts";
 
 /** Rows of the embedding matrix. ids int32 [T], weight [V, D] -> [T, D]. Ids must be below V. */
@@ -15,7 +16,34 @@ export const embedding = kernel<{ ids: Value; weight: Value }>({
     });
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { T: 1, V: 1, D: 1, dtype: "float32" },
+      { T: 3, V: 7, D: 5, dtype: "float16" },
+      { T: 1, V: 33, D: 130, dtype: "bfloat16" },
+      { T: 45, V: 20, D: 65, dtype: "bfloat16" },
+      { T: 67, V: 131, D: 24, dtype: "float32", scale: 1e4 },
+      { T: 4, V: 9, D: 31, dtype: "float16", scale: 1e-5 },
+    ] satisfies EmbeddingCase[],
+    trial({ T, V, D, dtype, scale }: EmbeddingCase, random) {
+      const ids = integers(random, T, 0, V);
+      ids.data[0] = V - 1;
+      return {
+        tensors: { ids, weight: normal(random, [V, D], scale, dtype) },
+        params: {},
+        loaded: ["weight"],
+      };
+    },
+  },
 });
+
+interface EmbeddingCase {
+  T: number;
+  V: number;
+  D: number;
+  dtype: WeightDType;
+  scale?: number;
+}
 
 /** y[m] = x[index[m]]. x [T, D], index int32 [M] -> [M, D] */
 export const takeRows = kernel<{ x: Value; index: Value }>({
@@ -29,7 +57,25 @@ export const takeRows = kernel<{ x: Value; index: Value }>({
     });
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { T: 1, D: 1, M: 1 },
+      { T: 7, D: 3, M: 3 },
+      { T: 65, D: 45, M: 17 },
+      { T: 4, D: 130, M: 9 },
+    ] satisfies TakeCase[],
+    trial: ({ T, D, M }: TakeCase, random) => ({
+      tensors: { x: normal(random, [T, D]), index: integers(random, M, 0, T) },
+      params: {},
+    }),
+  },
 });
+
+interface TakeCase {
+  T: number;
+  D: number;
+  M: number;
+}
 
 /**
  * y[t] = index[t] < 0 ? x[t] : source[index[t]]: puts picture features in the place of placeholder rows.
@@ -51,7 +97,29 @@ export const mergeRows = kernel<{ x: Value; source: Value; index: Value }>({
     });
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { T: 1, D: 1, S: 1 },
+      { T: 7, D: 3, S: 4 },
+      { T: 45, D: 65, S: 20 },
+      { T: 20, D: 130, S: 3 },
+    ] satisfies MergeCase[],
+    trial({ T, D, S }: MergeCase, random) {
+      // About half of the rows are replaced.
+      const index = Array.from({ length: T }, () => Math.max(-1, Math.floor((random() * 2 - 1) * S)));
+      return {
+        tensors: { x: normal(random, [T, D]), source: normal(random, [S, D]), index: int32(index, T) },
+        params: {},
+      };
+    },
+  },
 });
+
+interface MergeCase {
+  T: number;
+  D: number;
+  S: number;
+}
 
 /** Puts one row before every group of `every` rows. x [N*every, D], row [D] -> [N*(every+1), D] */
 export const prependRow = kernel<{ x: Value; row: Value }, { every: number }>({
@@ -71,7 +139,27 @@ export const prependRow = kernel<{ x: Value; row: Value }, { every: number }>({
     }
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { N: 1, every: 1, D: 1, dtype: "float32" },
+      { N: 3, every: 7, D: 5, dtype: "float16" },
+      { N: 1, every: 45, D: 65, dtype: "bfloat16" },
+      { N: 2, every: 16, D: 24, dtype: "float32" },
+    ] satisfies PrependCase[],
+    trial: ({ N, every, D, dtype }: PrependCase, random) => ({
+      tensors: { x: normal(random, [N * every, D]), row: normal(random, [D], 1, dtype) },
+      params: { every },
+      loaded: ["row"],
+    }),
+  },
 });
+
+interface PrependCase {
+  N: number;
+  every: number;
+  D: number;
+  dtype: WeightDType;
+}
 
 /** The columns of `a`, then those of `b`. [T, A], [T, B] -> [T, A+B] */
 export const concatColumns = kernel<{ a: Value; b: Value }>({
@@ -90,7 +178,25 @@ export const concatColumns = kernel<{ a: Value; b: Value }>({
     }
   },
   tolerance: 0,
+  cases: {
+    list: [
+      { T: 1, A: 1, B: 1 },
+      { T: 3, A: 7, B: 2 },
+      { T: 45, A: 24, B: 65 },
+      { T: 2, A: 130, B: 16 },
+    ] satisfies ConcatCase[],
+    trial: ({ T, A, B }: ConcatCase, random) => ({
+      tensors: { a: normal(random, [T, A]), b: normal(random, [T, B]) },
+      params: {},
+    }),
+  },
 });
+
+interface ConcatCase {
+  T: number;
+  A: number;
+  B: number;
+}
 
 /** x + y, where the rows of `y` repeat: x [N*R, D], y [R, D] in any float type -> [N*R, D] */
 export const add = kernel<{ x: Value; other: Value }>({
@@ -105,4 +211,29 @@ export const add = kernel<{ x: Value; other: Value }>({
     for (let i = 0; i < output.length; i++) output[i] = input[i] + addend[i % addend.length];
   },
   tolerance: 1e-7,
+  cases: {
+    list: [
+      { N: 1, R: 1, D: 1 },
+      { N: 1, R: 3, D: 7 },
+      { N: 1, R: 45, D: 65, scale: 1e4 },
+      { N: 3, R: 5, D: 31, scale: 1e-4 },
+      { N: 1, R: 7, D: 33, dtype: "float32" },
+      { N: 2, R: 17, D: 24, dtype: "bfloat16" },
+      { N: 4, R: 1, D: 130, dtype: "float16" },
+    ] satisfies AddCase[],
+    trial: ({ N, R, D, dtype, scale }: AddCase, random) => ({
+      tensors: { x: normal(random, [N * R, D], scale), other: normal(random, [R, D], scale, dtype) },
+      params: {},
+      loaded: dtype === undefined ? [] : ["other"],
+    }),
+  },
 });
+
+/** `dtype` is there where `other` comes from a checkpoint. */
+interface AddCase {
+  N: number;
+  R: number;
+  D: number;
+  dtype?: WeightDType;
+  scale?: number;
+}
