@@ -10,8 +10,8 @@ export interface StoppingTokenizer {
   get_vocab(): Readonly<Record<string, number>> | ReadonlyMap<string, number>;
   encode(text: string, options: { add_special_tokens: boolean }): number[];
   convert_tokens_to_string(tokens: string[]): string;
-  /** Its `file` is tokenizer.json, whose decoder says whether tokens are bytes. */
-  readonly backend_tokenizer?: { readonly file?: Readonly<Record<string, unknown>> };
+  /** Gives tokenizer.json, whose decoder says whether tokens are bytes. */
+  readonly backend_tokenizer?: { toJSON(): Readonly<Record<string, unknown>> };
 }
 
 /** What is compared: bytes, where tokens may be parts of characters; else characters. */
@@ -49,7 +49,7 @@ export class StopStringCriteria extends StoppingCriteria {
       });
     }
     this.#tokenizer = tokenizer;
-    this.#mode = matchingMode(tokenizer.backend_tokenizer?.file?.decoder);
+    this.#mode = matchingMode(tokenizer.backend_tokenizer?.toJSON().decoder);
     this.#targets = this.stop_strings.map((text) => this.#unitsOf(text));
     this.#reach = Math.max(...this.#targets.map((target) => target.length));
     const vocab = tokenizer.get_vocab();

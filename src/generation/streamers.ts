@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 
 /** What a streamer needs of a tokenizer. */
 export interface StreamTokenizer {
-  decode(token_ids: number[], options?: Record<string, unknown>): string;
+  decode(token_ids: number[], options?: object): string;
 }
 
 /** Is told of the prompt and then of every token, while `generate` goes on. */

@@ -32,7 +32,7 @@ function tokenizerOf({ kind, tokens }: Recorded["vocabularies"][string]): Stoppi
     get_vocab: () => Object.fromEntries(tokens.map((token, i) => [token, i * 2])),
     encode: (text) => [tokens.indexOf(text) * 2],
     convert_tokens_to_string: (parts) => parts.map((token) => token.replaceAll("\u2581", " ")).join(""),
-    backend_tokenizer: { file: { decoder } },
+    backend_tokenizer: { toJSON: () => ({ decoder }) },
   };
 }
 
