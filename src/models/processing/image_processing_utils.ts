@@ -3,7 +3,7 @@ import { UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import { HUB_OPTIONS, type HubOptions } from "../../hub/repository.ts";
 import type { RawImage } from "../../image/raw_image.ts";
-import type { NestedNumbers, Tensor } from "../../tensor/tensor.ts";
+import { type NestedNumbers, Tensor } from "../../tensor/tensor.ts";
 import { cloneJson, pythonJson } from "../config_json.ts";
 import { saveTextFile } from "../save_file.ts";
 import { BatchFeature } from "./batch_feature.ts";
@@ -183,6 +183,7 @@ export abstract class BaseImageProcessor<
   fetch_images(images: readonly SingleImage[]): Promise<(RawImage | Tensor)[]>;
   fetch_images(images: readonly (readonly SingleImage[])[]): Promise<(RawImage | Tensor)[][]>;
   async fetch_images(images: ImageInput): Promise<unknown> {
+    if (images instanceof Tensor) return images;
     if (!Array.isArray(images)) return fetchImage(make_flat_list_of_images(images)[0]);
     const fetched: unknown[] = [];
     for (const image of images as readonly SingleImage[]) fetched.push(await this.fetch_images(image));

@@ -42,7 +42,9 @@ export function replacePlaceholders(
     const index = codePointIndex(text);
     let last = 0;
     let grown = 0;
-    for (const { 0: found, index: at } of next < replacements.length ? text.matchAll(placeholderPattern(token)) : []) {
+    for (const { 0: found, index: at } of next < replacements.length
+      ? text.matchAll(placeholderPattern(token))
+      : []) {
       const replacement = replacements[next++];
       if (replacement === undefined) break;
       const span: Span = [index(at), index(at + found.length)];
@@ -61,8 +63,15 @@ export function replacePlaceholders(
 }
 
 /** @throws OptionError where texts have more or fewer place holders than there are pictures */
-export function checkPlaceholderCount(texts: readonly string[], token: string, images: number | null): void {
-  const found = texts.reduce((sum, text) => sum + countAll(text.replace(MARKED, ""), token), 0);
+export function checkPlaceholderCount(
+  texts: readonly string[],
+  token: string,
+  images: number | null,
+  sanitized = false,
+): void {
+  // What is marked is a user's text.
+  const plain = sanitized ? texts.map((text) => text.replace(MARKED, "")) : texts;
+  const found = plain.reduce((sum, text) => sum + countAll(text, token), 0);
   if (found === (images ?? 0)) return;
   const hint =
     images === null

@@ -135,7 +135,9 @@ function checkOnce(
   const isOutput = (OUTPUT_KWARGS as readonly string[]).includes(key);
   if (given[key] === undefined || !(valid.includes(key) || isOutput)) return;
   if (isOutput && given[key] === inGroup[key]) return;
-  throw new OptionError(`'${key}' was given twice: in ${group}, and beside it. Give it once.`, { where: key });
+  throw new OptionError(`'${key}' was given twice: in ${group}, and beside it. Give it once.`, {
+    where: key,
+  });
 }
 
 /** @throws UnsupportedError for what this library's processors do not take */
