@@ -52,13 +52,15 @@ export function entropy(values: Float32Array): number {
   return fround(sum);
 }
 
-const word = new Float32Array(1);
-const bits = new Uint32Array(word.buffer);
-
-/** An unsigned number that orders as float32 does; NaN is the largest. */
-function orderOf(value: number): number {
-  word[0] = value + 0; // +0 makes -0 equal to 0
-  return bits[0] & 0x80000000 ? ~bits[0] >>> 0 : (bits[0] | 0x80000000) >>> 0;
+/** Unsigned numbers that order as the float32 ones do; NaN is the largest, -0 is 0. */
+function ordersOf(values: Float32Array): Uint32Array {
+  const orders = new Uint32Array(values.slice().buffer);
+  for (let i = 0; i < orders.length; i++) {
+    const bits = orders[i];
+    if (bits === 0x80000000) orders[i] = 0x80000000;
+    else orders[i] = bits & 0x80000000 ? ~bits : bits | 0x80000000;
+  }
+  return orders;
 }
 
 /** Elements that a sort key can tell apart beside 32 bits of order. */
@@ -66,23 +68,39 @@ const KEYED = 2 ** 20;
 
 /**
  * The places of the `k` largest numbers, largest first; of equal ones, the last place first. That is the order in which
- * a stable ascending sort has them, read from its end. Sorts only what may be among them.
+ * a stable ascending sort has them, read from its end. Only those are sorted: the least of them is found by counting.
  */
 export function largest(values: Float32Array, k: number): Int32Array {
-  const n = values.length;
-  const count = Math.min(k, n);
-  const orders = new Uint32Array(n);
-  const buckets = new Uint32Array(1 << 16);
-  for (let i = 0; i < n; i++) {
-    orders[i] = orderOf(values[i]);
-    buckets[orders[i] >>> 16]++;
+  const count = Math.min(k, values.length);
+  if (count <= 0) return new Int32Array();
+  const orders = ordersOf(values);
+  const [high, above] = bucketOf(orders, count, (order) => order >>> 16);
+  const inHigh = (order: number): number => (order >>> 16 === high ? order & 0xffff : -1);
+  const [low, aboveLow] = bucketOf(orders, count - above, inHigh);
+  const least = high * 2 ** 16 + low;
+  let equals = count - above - aboveLow;
+  const places = new Int32Array(count);
+  for (let i = orders.length - 1, next = 0; next < count; i--) {
+    if (orders[i] > least || (orders[i] === least && equals-- > 0)) places[next++] = i;
   }
-  let bucket = buckets.length - 1;
-  let within = buckets[bucket];
-  while (within < count) within += buckets[--bucket];
-  const places = new Int32Array(within);
-  for (let i = 0, next = 0; i < n; i++) if (orders[i] >>> 16 >= bucket) places[next++] = i;
-  return sortDescending(places, orders).subarray(0, count);
+  return sortDescending(places, orders);
+}
+
+/** The bucket that the count-th largest is in, and how many are in higher ones. Keys below 0 are in none. */
+function bucketOf(
+  orders: Uint32Array,
+  count: number,
+  keyOf: (order: number) => number,
+): [bucket: number, above: number] {
+  const sizes = new Uint32Array(1 << 16);
+  for (let i = 0; i < orders.length; i++) {
+    const key = keyOf(orders[i]);
+    if (key >= 0) sizes[key]++;
+  }
+  let bucket = sizes.length - 1;
+  let above = 0;
+  while (above + sizes[bucket] < count) above += sizes[bucket--];
+  return [bucket, above];
 }
 
 function sortDescending(places: Int32Array, orders: Uint32Array): Int32Array {

@@ -81,7 +81,8 @@ export class TopPLogitsWarper extends LogitsProcessor {
   #kept(probabilities: Float32Array, row: Float32Array): number[] {
     const limit = fround(1 - this.top_p);
     const kept: number[] = [];
-    let below = probabilities.reduce((sum, p) => sum + p, 0);
+    let below = 0;
+    for (let i = 0; i < probabilities.length; i++) below += probabilities[i];
     takeLargest(row, (place, rank) => {
       // What is left of a difference cannot be told from nothing; but only nothing is removed for top_p = 1.
       const gone = limit > 0 ? fround(below) <= limit : probabilities[place] === 0;
