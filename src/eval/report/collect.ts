@@ -8,7 +8,7 @@ import { FACTS_FILE, type RunFacts, readFacts } from "../facts.ts";
 import { field } from "../fields.ts";
 import { isFile, readRows } from "../files.ts";
 import { pythonText } from "../python/json.ts";
-import { findBenchmark } from "../registry.ts";
+import { BENCHMARKS, findBenchmark } from "../registry.ts";
 import { readScore, SCORE_FILE, type ScoreRecord } from "./record.ts";
 
 /** An item without a verdict: its benchmark was not scored here. */
@@ -52,7 +52,8 @@ export async function collectRuns(folder: string, limit: number): Promise<Report
   const runs = [...found].map(([answers, { facts, score, from }]) =>
     reportedRun(answers, facts, score, { folder: dirname(from), limit, root: resolve(folder) }),
   );
-  return (await Promise.all(runs)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const order = ({ benchmark }: ReportedRun) => BENCHMARKS.indexOf(benchmark);
+  return (await Promise.all(runs)).sort((a, b) => order(a) - order(b) || (a.name < b.name ? -1 : 1));
 }
 
 async function walk(folder: string, depth: number): Promise<string[]> {
