@@ -208,7 +208,7 @@ class Interpreter {
       case "atomicLoad":
         return set(this.#view.getUint32(at, true));
       case "loadPointer":
-        return set(Number(this.#view.getBigUint64(at, true)));
+        return set(Number(this.#view.getBigInt64(at, true)));
       case "storeInt":
       case "atomicStore":
         this.#view.setUint32(at, b, true);

@@ -1,0 +1,31 @@
+import { COMMAND } from "./step.ts";
+
+/** One command of a step: `tiles` pieces of work, each a call `program(block, tile, scratch)`. */
+export interface Command {
+  /** Address of the program; in WebAssembly its number in the table. */
+  readonly program: number;
+  /** Address of its argument block. */
+  readonly block: number;
+  readonly tiles: number;
+}
+
+/** Bytes that a list of commands takes. */
+export function commandBytes(count: number): number {
+  return count * COMMAND.bytes;
+}
+
+/** Writes a list of commands, ready to be run, into memory of `commandBytes`. */
+export function writeCommands(memory: DataView, commands: readonly Command[]): void {
+  for (const [i, { program, block, tiles }] of commands.entries()) {
+    const at = i * COMMAND.bytes;
+    memory.setBigUint64(at + COMMAND.program, BigInt(program), true);
+    memory.setBigUint64(at + COMMAND.arguments, BigInt(block), true);
+    memory.setUint32(at + COMMAND.tiles, tiles, true);
+    memory.setUint32(at + COMMAND.next, 0, true);
+  }
+}
+
+/** Writes an argument block: pointers and counts, 8 bytes each, in the order of the program's slots. */
+export function writeArguments(memory: DataView, values: readonly number[]): void {
+  for (const [i, value] of values.entries()) memory.setBigInt64(8 * i, BigInt(value), true);
+}
