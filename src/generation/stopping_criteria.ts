@@ -17,7 +17,7 @@ import {
   type StoppingScores,
 } from "./stopping_base.ts";
 
-export type { StoppingFunction, StoppingTokenizer };
+export { StoppingCriteria, type StoppingFunction, type StoppingTokenizer, StopStringCriteria };
 
 function allRows(input_ids: Tensor, ended: boolean): boolean[] {
   return new Array<boolean>(input_ids.shape[0]).fill(ended);
