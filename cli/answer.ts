@@ -12,10 +12,10 @@ import { type GenerationFlags, generationSettings } from "./options.ts";
 export type Part = { type: "image"; image: RawImage } | { type: "text"; text: string };
 
 /** One turn of a conversation. */
-export interface Turn {
+export type Turn = {
   role: "user" | "assistant";
   content: Part[];
-}
+};
 
 /** What the model said, and how long it took. Times are milliseconds. */
 export interface Answer {

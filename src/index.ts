@@ -1,7 +1,28 @@
-/** Everything public. See README.md and docs/. */
-export { env } from "./base/env.ts";
+/**
+ * Everything public. Names that exist in Transformers are spelled as there.
+ * See README.md, and docs/architecture.md for where things live.
+ */
+export { createDevice, type DeviceName } from "./api/devices.ts";
+export type { LlavaForwardOptions } from "./api/forward_inputs.ts";
+export type { ImageFeatureOptions } from "./api/image_features.ts";
+export { deviceInfo, type ModelInfo, modelInfo } from "./api/model_info.ts";
+export {
+  type LlavaCausalLMForwardOptions,
+  LlavaForConditionalGeneration,
+  LlavaModel,
+} from "./api/modeling_llava.ts";
+export {
+  BaseModelOutputWithPooling,
+  LlavaCausalLMOutputWithPast,
+  LlavaModelOutputWithPast,
+  ModelOutput,
+} from "./api/outputs.ts";
+export type { DTypeName, ModelFromPretrainedOptions } from "./api/pretrained.ts";
+export type { SavePretrainedOptions } from "./api/save_pretrained.ts";
+export { type Environment, env } from "./base/env.ts";
 export {
   CheckpointError,
+  type ErrorFacts,
   HubError,
   ImageError,
   LlavaError,
@@ -9,4 +30,102 @@ export {
   ShapeError,
   UnsupportedError,
 } from "./base/errors.ts";
+export { GenerationConfig, type GenerationSettings } from "./generation/configuration_utils.ts";
+export type { GenerateOptions } from "./generation/generate.ts";
+export { GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
+export {
+  type LogitsProcess,
+  LogitsProcessor,
+  LogitsProcessorList,
+} from "./generation/logits_process/base.ts";
+export {
+  NoBadWordsLogitsProcessor,
+  SequenceBiasLogitsProcessor,
+  SuppressTokensAtBeginLogitsProcessor,
+  SuppressTokensLogitsProcessor,
+} from "./generation/logits_process/bias.ts";
+export {
+  EpsilonLogitsWarper,
+  EtaLogitsWarper,
+  MinPLogitsWarper,
+  TemperatureLogitsWarper,
+  TopHLogitsWarper,
+  TopKLogitsWarper,
+  TopPLogitsWarper,
+  TypicalLogitsWarper,
+} from "./generation/logits_process/filters.ts";
+export {
+  ClassifierFreeGuidanceLogitsProcessor,
+  UnbatchedClassifierFreeGuidanceLogitsProcessor,
+} from "./generation/logits_process/guidance.ts";
+export {
+  ExponentialDecayLengthPenalty,
+  ForcedBOSTokenLogitsProcessor,
+  ForcedEOSTokenLogitsProcessor,
+  MinLengthLogitsProcessor,
+  MinNewTokensLengthLogitsProcessor,
+} from "./generation/logits_process/length.ts";
+export { InfNanRemoveLogitsProcessor, LogitNormalization } from "./generation/logits_process/numeric.ts";
+export { PrefixConstrainedLogitsProcessor } from "./generation/logits_process/prefix.ts";
+export {
+  EncoderNoRepeatNGramLogitsProcessor,
+  EncoderRepetitionPenaltyLogitsProcessor,
+  NoRepeatNGramLogitsProcessor,
+  RepetitionPenaltyLogitsProcessor,
+} from "./generation/logits_process/repetition.ts";
+export { SynthIDTextWatermarkLogitsProcessor } from "./generation/logits_process/synthid.ts";
+export { WatermarkLogitsProcessor } from "./generation/logits_process/watermark.ts";
+export { StoppingCriteria } from "./generation/stopping_base.ts";
+export {
+  ConfidenceCriteria,
+  EosTokenCriteria,
+  MaxLengthCriteria,
+  MaxTimeCriteria,
+  StoppingCriteriaList,
+  type StoppingFunction,
+  validate_stopping_criteria,
+} from "./generation/stopping_criteria.ts";
+export {
+  AsyncTextIteratorStreamer,
+  BaseStreamer,
+  TextIteratorStreamer,
+  TextStreamer,
+  type TextStreamerOptions,
+} from "./generation/streamers.ts";
+export { WatermarkingConfig } from "./generation/watermarking_config.ts";
+export { cacheInfo } from "./hub/cache_info_node.ts";
+export { pull } from "./hub/pull.ts";
+export type { HubOptions, Progress } from "./hub/repository.ts";
+export { load_image } from "./image/load_image.ts";
+export { RawImage } from "./image/raw_image.ts";
+export { AutoConfig } from "./models/auto/configuration_auto.ts";
+export { AutoImageProcessor } from "./models/auto/image_processing_auto.ts";
+export { AutoProcessor } from "./models/auto/processing_auto.ts";
+export { AutoTokenizer } from "./models/auto/tokenization_auto.ts";
+export { CLIPVisionConfig } from "./models/clip/configuration_clip.ts";
+export { CLIPImageProcessor, CLIPImageProcessorFast } from "./models/clip/image_processing_clip.ts";
+export { CLIPImageProcessorPil } from "./models/clip/image_processing_pil_clip.ts";
+export { PreTrainedConfig } from "./models/configuration_utils.ts";
+export { LlamaConfig } from "./models/llama/configuration_llama.ts";
+export { LlavaConfig } from "./models/llava/configuration_llava.ts";
+export { LlavaImageProcessor, LlavaImageProcessorFast } from "./models/llava/image_processing_llava.ts";
+export { LlavaImageProcessorPil } from "./models/llava/image_processing_pil_llava.ts";
+export { LlavaProcessor } from "./models/llava/processing_llava.ts";
+export { MistralConfig } from "./models/mistral/configuration_mistral.ts";
+export { PixtralVisionConfig } from "./models/pixtral/configuration_pixtral.ts";
+export { PixtralImageProcessorPil } from "./models/pixtral/image_processing_pil_pixtral.ts";
+export {
+  PixtralImageProcessor,
+  PixtralImageProcessorFast,
+} from "./models/pixtral/image_processing_pixtral.ts";
+export { BatchFeature } from "./models/processing/batch_feature.ts";
+export { Qwen2Config } from "./models/qwen2/configuration_qwen2.ts";
+export { SiglipVisionConfig } from "./models/siglip/configuration_siglip.ts";
+export { SiglipImageProcessorPil } from "./models/siglip/image_processing_pil_siglip.ts";
+export { SiglipImageProcessor, SiglipImageProcessorFast } from "./models/siglip/image_processing_siglip.ts";
+export { BatchEncoding } from "./models/tokenization/batch_encoding.ts";
+export { PreTrainedTokenizerFast, TokenizersBackend } from "./models/tokenization_utils_tokenizers.ts";
+export { DynamicCache } from "./nn/dynamic_cache.ts";
+export type { DType } from "./tensor/dtype.ts";
+export { Tensor } from "./tensor/tensor.ts";
 export { version } from "./version.ts";

@@ -61,11 +61,12 @@ async function describe(sources: string[], flags: DescribeFlags): Promise<void> 
       flags.json ? () => {} : show,
       signal,
     );
-    const { timings, ...facts } = answer;
+    const { text, timings, ...facts } = answer;
     if (flags.json) {
       const { image_ms, ...rest } = timings;
       const result = {
-        ...{ text: facts.text, model: flags.model, device: model.device, dtype: model.dtype, ...facts },
+        ...{ text, model: flags.model, device: model.device, dtype: model.dtype },
+        ...facts,
         timings: { load_ms, image_ms: image_ms + decode_ms, ...rest },
         memory: { peak_rss_bytes: process.resourceUsage().maxRSS * 1024 },
       };
