@@ -49,17 +49,24 @@ export interface Device {
 
   /**
    * Records one step, computes it, and gives the numbers of the Values that `record` returned.
-   * Steps are computed one after the other, in the order of their calls.
+   * `record` is called at once, before `step` returns; steps are computed one after the other, in the order of their
+   * calls. What nothing needs (it is not returned, kept, written in place, or an input of what is) is not computed.
    *
    * @throws what `record` throws; nothing of the step is then computed
    * @throws `signal.reason`, where it is aborted before or between kernels. In-place kernels may have run by then.
+   * @throws OptionError where a Value is used after its end, or the device was disposed
    */
   step(record: () => readonly Value[], options?: { signal?: AbortSignal }): Promise<Tensor[]>;
 
-  /** Notes a kernel down and gives the handle of its output. Only inside a step. */
+  /**
+   * Notes a kernel down and gives the handle of its output. Only inside a step.
+   *
+   * @throws ShapeError where the inputs do not fit together
+   * @throws OptionError outside a step, or where an input is a Value of another device
+   */
   run<I extends KernelInputs, P>(kernel: Kernel<I, P>, inputs: I, params: P): Value;
 
-  /** Numbers from the host, for this step. Only inside a step. */
+  /** Numbers from the host as they are now, for this step. Only inside a step. */
   upload(tensor: Tensor): Value;
 
   /** The same numbers under another shape of the same size. */
@@ -74,9 +81,9 @@ export interface Device {
   /** Lets what this step makes outlive it. Only inside a step. */
   keep(value: Value): Value;
 
-  /** Gives a living Value's memory back (once the steps that were called before have been computed). */
+  /** Gives a living Value's memory back, once the steps that were called before (and the one it is in) are computed. */
   free(value: Value): void;
 
-  /** Waits for running steps, then gives everything back. */
+  /** Waits for the steps that were called before, then gives everything back. Later steps are refused. */
   dispose(): Promise<void>;
 }
