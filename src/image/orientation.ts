@@ -16,14 +16,16 @@ export function orient(
   const [newWidth, newHeight] = turned ? [height, width] : [width, height];
   const fromRight = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
   const fromBottom = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
+  // Where the first pixel of the result lies, and how far on its right and lower neighbours do, in pixels.
+  const origin = (fromBottom ? (height - 1) * width : 0) + (fromRight ? width - 1 : 0);
+  const column = fromRight ? -1 : 1;
+  const row = fromBottom ? -width : width;
+  const [right, down] = turned ? [row, column] : [column, row];
   const out = new Uint8Array(data.length);
   let to = 0;
   for (let y = 0; y < newHeight; y++) {
-    for (let x = 0; x < newWidth; x++) {
-      const [column, row] = turned ? [y, x] : [x, y];
-      const sourceRow = fromBottom ? height - 1 - row : row;
-      const sourceColumn = fromRight ? width - 1 - column : column;
-      const from = (sourceRow * width + sourceColumn) * channels;
+    let from = (origin + y * down) * channels;
+    for (let x = 0; x < newWidth; x++, from += right * channels) {
       for (let c = 0; c < channels; c++) out[to++] = data[from + c];
     }
   }

@@ -13,23 +13,39 @@ export function fixedPoint(windows: Windows, shift: number): FixedWindows {
   return { ...windows, weights, shift };
 }
 
-/** Resizes each row by `windows`, clipping to 8 bits. [rows, input] -> [rows, output] */
+/**
+ * Resizes each row by `windows`, clipping to 8 bits. [rows, input] -> [rows, output]
+ *
+ * Four rows go side by side, so that a weight is fetched once for all; past the end they are the last row again.
+ */
 export function resizeRows(source: Uint8Array, rows: number, windows: FixedWindows): Uint8Array {
   const { starts, counts, weights, stride, shift } = windows;
   const output = starts.length;
   const input = source.length / rows;
   const target = new Uint8ClampedArray(rows * output);
   const half = 1 << (shift - 1);
-  for (let row = 0; row < rows; row++) {
-    const from = row * input;
-    const to = row * output;
+  for (let a = 0; a < rows; a += 4) {
+    const b = Math.min(a + 1, rows - 1);
+    const c = Math.min(a + 2, rows - 1);
+    const d = Math.min(a + 3, rows - 1);
     for (let i = 0; i < output; i++) {
-      const first = from + starts[i];
-      const firstWeight = i * stride;
-      const count = counts[i];
-      let sum = half;
-      for (let j = 0; j < count; j++) sum += Math.imul(source[first + j], weights[firstWeight + j]);
-      target[to + i] = sum >> shift;
+      let fromA = a * input + starts[i];
+      let fromB = b * input + starts[i];
+      let fromC = c * input + starts[i];
+      let fromD = d * input + starts[i];
+      let [sumA, sumB, sumC, sumD] = [half, half, half, half];
+      const end = i * stride + counts[i];
+      for (let w = i * stride; w < end; w++) {
+        const weight = weights[w];
+        sumA = (sumA + Math.imul(source[fromA++], weight)) | 0;
+        sumB = (sumB + Math.imul(source[fromB++], weight)) | 0;
+        sumC = (sumC + Math.imul(source[fromC++], weight)) | 0;
+        sumD = (sumD + Math.imul(source[fromD++], weight)) | 0;
+      }
+      target[a * output + i] = sumA >> shift;
+      target[b * output + i] = sumB >> shift;
+      target[c * output + i] = sumC >> shift;
+      target[d * output + i] = sumD >> shift;
     }
   }
   return new Uint8Array(target.buffer);
