@@ -90,7 +90,7 @@ export interface Scorer {
 
 /** A file for an evaluation server. */
 export interface Upload {
-  /** Its name in the folder that was asked for; null: the file that was asked for. */
+  /** Its name where a folder was asked for; null: that of the answers, with the converter's ending. */
   name: string | null;
   bytes: Uint8Array | string;
 }

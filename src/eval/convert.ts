@@ -67,8 +67,7 @@ async function placeFor(
 ): Promise<(upload: Upload) => string | undefined> {
   const folder = (await isFolder(out)) || /[/\\]$/.test(out);
   if (extension !== undefined) {
-    const path = folder ? join(out, stem(answers) + extension) : out;
-    return () => path;
+    return ({ name }) => (folder ? join(out, name ?? stem(answers) + extension) : out);
   }
   const wanted = extname(out);
   if (folder || ![".json", ".jsonl"].includes(wanted)) return ({ name }) => join(out, plain(name ?? ""));

@@ -122,6 +122,27 @@ test("mme: task files and figures, from the lines and from the files", async () 
   }
 });
 
+test("mme: a task whose replies are neither yes nor no scores 0", async () => {
+  // Recorded by nobody: the tool fails here with the present version of its library. Three of the five were there.
+  const lines = (await readFile(at("mme", "answers.jsonl"), "utf8")).trimEnd().split("\n");
+  const answers = join(out, "other.jsonl");
+  const others = lines.map((line) =>
+    line.includes('"count/') ? line.replace(/"text": "[^"]*"/, '"text": "?"') : line,
+  );
+  await writeFile(answers, `${others.join("\n")}\n`);
+  const { scores, warnings } = await score("mme", {
+    answers,
+    annotations: at("mme", "MME_Benchmark_release_version"),
+  });
+  expect(scores).toMatchObject({ perception: 1100, tasks: { count: 0, existence: 200 } });
+  expect(warnings).toEqual([expect.stringMatching(/^5 replies neither yes nor no/)]);
+});
+
+test("gqa: into a folder the file goes by the evaluator's name", async () => {
+  const { files } = await convert("gqa", { answers: at("gqa", "answers.jsonl"), out: join(out, "gqa/") });
+  expect(files).toEqual([join(out, "gqa", "testdev_balanced_predictions.json")]);
+});
+
 test("seed: figures and upload", async () => {
   const expected = await only("seed_bench", /score/);
   const files = {

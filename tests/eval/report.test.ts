@@ -83,7 +83,7 @@ test("the table has the figures beside the published ones", () => {
   expect(table).toMatch(
     /VQAv2 +m +- +78\.5 +80\.0 .*not scored: llava eval score vqav2 --answers vqa\.jsonl/,
   );
-  expect(table).toMatch(/TextVQA +textvqa\.jsonl +66\.3 +58\.2 +61\.3/);
+  expect(table).toMatch(/TextVQA +tiny-llava +66\.3 +58\.2 +61\.3/);
   expect(table).toMatch(/LLaVA-Bench \(in the wild\) .* 91\.2 +65\.4 +72\.5/);
 });
 

@@ -45,7 +45,7 @@ export const gqa: Benchmark = {
         questionId: field(answer, "question_id"),
         prediction: prediction(answer),
       }));
-      yield { name: null, bytes: dumps(predictions) };
+      yield { name: "testdev_balanced_predictions.json", bytes: dumps(predictions) };
     },
   },
 };

@@ -6,7 +6,7 @@ import { byKey, field, idText, keyField, textField } from "../fields.ts";
 import { type Row, readFolder, readRows } from "../files.ts";
 import { pythonText } from "../python/json.ts";
 import { fixed, repr, sum } from "../python/numbers.ts";
-import { questionLines } from "../questions.ts";
+import { questionLines, SHORT } from "../questions.ts";
 
 const LABEL_FILE = /^coco_pope_(.*)\.json$/s;
 
@@ -164,7 +164,7 @@ function item(category: string, reply: Row, yes: boolean, label: boolean): Item 
   return {
     id: idText(reply),
     group: category,
-    question: reply.value.has("prompt") ? pythonText(field(reply, "prompt")) : "",
+    question: reply.value.has("prompt") ? pythonText(field(reply, "prompt")).replace(`\n${SHORT}`, "") : "",
     answer: textField(reply, "text"),
     expected: label ? "yes" : "no",
     score: yes === label ? 1 : 0,

@@ -19,6 +19,8 @@ export interface ReportedRun {
   benchmark: Benchmark;
   /** The answers' file, from the report's folder. */
   name: string;
+  /** The name in its answer lines; null where they have none. */
+  model: string | null;
   facts: RunFacts | null;
   score: ScoreRecord | null;
   /** The items that are shown, of `count`. */
@@ -89,6 +91,7 @@ async function reportedRun(
         );
   return {
     benchmark,
+    model: await modelOf(answers),
     name: answers.startsWith(root) ? answers.slice(root.length + 1) : answers,
     facts,
     score,
@@ -107,6 +110,19 @@ async function unscored(answers: string) {
     expected: "",
     score: null,
   }));
+}
+
+/** The model that the first answer line names. */
+async function modelOf(answers: string): Promise<string | null> {
+  try {
+    const [first] = await readRows(answers);
+    const model = first?.value.get("model_id");
+    return typeof model === "string" ? model : null;
+  } catch (error) {
+    // What was scored may be something else than answer lines: task files, reviews, grades.
+    if (error instanceof BenchmarkError) return null;
+    throw error;
+  }
 }
 
 /** Up to `limit` items, spread evenly, half of them not right if there are that many; in their order. */

@@ -69,9 +69,7 @@ ${(score?.warnings ?? []).map((text) => `<div class="warning">${escapeHtml(text)
 ${bars(run)}
 <div class="filters">
 ${filterButtons(verdicts)}
-<select aria-label="Category"><option value="">all categories</option>${groups
-    .map((group) => `<option value="${escapeHtml(group)}">${escapeHtml(group)}</option>`)
-    .join("")}</select>
+${categories(groups)}
 <input type="search" placeholder="Search" aria-label="Search">
 <span class="dim"><span class="shown">${run.items.length}</span>${counts} shown</span>
 </div>
@@ -79,6 +77,12 @@ ${filterButtons(verdicts)}
 ${cards.join("\n")}
 </div>
 </section>`;
+}
+
+function categories(groups: readonly string[]): string {
+  const options = groups.map((group) => `<option value="${escapeHtml(group)}">${escapeHtml(group)}</option>`);
+  const hidden = groups.length === 0 ? " hidden" : "";
+  return `<select aria-label="Category"${hidden}><option value="">all categories</option>${options.join("")}</select>`;
 }
 
 function factsLine({ name, facts }: ReportedRun): string {

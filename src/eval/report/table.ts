@@ -1,3 +1,4 @@
+import { count as counted } from "../answers.ts";
 import type { Published } from "../benchmark.ts";
 import { fixed } from "../python/numbers.ts";
 import type { ReportedRun } from "./collect.ts";
@@ -22,7 +23,7 @@ export function tableRow(run: ReportedRun): TableRow {
     published: MODELS.map((model) =>
       benchmark.published === null ? "-" : fixed(benchmark.published[model], 1),
     ),
-    model: facts?.model ?? run.name,
+    model: facts?.model ?? run.model ?? run.name,
     note: notes(run).join(", "),
   };
 }
@@ -32,13 +33,13 @@ function notes({ benchmark, facts, score, name, count }: ReportedRun): string[] 
     benchmark.judge !== undefined ? "judge" : benchmark.scorer !== undefined ? "score" : "convert";
   return [
     benchmark.figure,
-    facts === null ? `${count} answers` : `${facts.answered} of ${facts.total} answers`,
+    facts === null ? counted(count, "answer") : `${facts.answered} of ${facts.total} answers`,
     ...(facts === null ? [] : [`preset ${facts.preset}`]),
     ...(facts?.chunk == null ? [] : [`part ${facts.chunk}`]),
     ...(score === null
       ? [`not scored: llava eval ${action} ${benchmark.name} --answers ${name} ... --save`]
       : []),
-    ...(score !== null && score.warnings.length > 0 ? [`${score.warnings.length} warnings`] : []),
+    ...(score !== null && score.warnings.length > 0 ? [counted(score.warnings.length, "warning")] : []),
   ];
 }
 
