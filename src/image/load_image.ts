@@ -33,14 +33,28 @@ const OPTIONS = ["timeout", "signal", "maxBytes", "maxPixels", "fetch"];
  * @throws ImageError naming the source and what to do, where it cannot be found, read or decoded, or is too large
  */
 export async function load_image(image: ImageSource, options: LoadImageOptions = {}): Promise<RawImage> {
-  checkOptions("load_image", options, OPTIONS);
+  checkLoadOptions(options);
   if (looksLikeRawImage(image)) return withoutAlpha(new RawImage(image));
   const { name, bytes } = await read(image, options);
   options.signal?.throwIfAborted();
   return decode(bytes, { name, maxPixels: options.maxPixels ?? MAX_PIXELS });
 }
 
+/** Longest text that may be a path and no base64. */
 const LONGEST_PATH = 256;
+
+function checkLoadOptions(options: LoadImageOptions): void {
+  checkOptions("load_image", options, OPTIONS);
+  for (const name of ["timeout", "maxBytes", "maxPixels"] as const) {
+    const value = options[name] ?? 1;
+    if (typeof value === "number" && value > 0) continue;
+    throw new OptionError(`load_image: ${name} must be a number above 0, got ${String(value)}`, {
+      where: name,
+      expected: "a number above 0",
+      got: value,
+    });
+  }
+}
 
 interface Named {
   /** What to call the picture in an error. */

@@ -98,6 +98,15 @@ describe("load_image says what is wrong with", () => {
     expect(error.message).toContain("'timeout'");
   });
 
+  it.each([{ timeout: 0 }, { timeout: -1 }, { maxPixels: "9" }, { maxBytes: Number.NaN }])(
+    "%j",
+    async (options) => {
+      const error = await failure(path, options);
+      expect(error).toBeInstanceOf(OptionError);
+      expect(error.message).toContain(Object.keys(options)[0]);
+    },
+  );
+
   it("a RawImage whose data do not fit", async () => {
     const error = await failure({ width: 3, height: 2, channels: 3, data: new Uint8Array(17) });
     expect(error).toBeInstanceOf(ImageError);
