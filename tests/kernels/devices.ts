@@ -1,5 +1,6 @@
 import { describe, type TestContext, test } from "vitest";
 import type { Device } from "../../src/devices/device.ts";
+import { openNativeDevice } from "../../src/devices/native/open_native.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 
 /** A device that the contract suites run on. */
@@ -10,7 +11,11 @@ export interface Candidate {
 }
 
 /** Every device, and every form of it that is to be tested for itself (instruction sets, say). */
-const CANDIDATES: readonly Candidate[] = [{ name: "reference", open: async () => new ReferenceDevice() }];
+const CANDIDATES: readonly Candidate[] = [
+  { name: "reference", open: async () => new ReferenceDevice() },
+  { name: "native avx2", open: () => openNativeDevice({ threads: 2, cpu: "avx2" }) },
+  { name: "native avx512", open: () => openNativeDevice({ threads: 2, cpu: "avx512" }) },
+];
 
 /** Names of devices that must be there, as `REQUIRE_DEVICES=native,wasm` says. */
 const required = new Set((process.env.REQUIRE_DEVICES ?? "").split(",").filter(Boolean));
