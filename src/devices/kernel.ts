@@ -48,8 +48,6 @@ export interface VectorForm {
   readonly tiles: number;
   /** Numbers that the program reads when it runs, by name. */
   readonly numbers?: Readonly<Record<string, number>>;
-  /** Bytes that each thread needs for itself. */
-  readonly scratch?: number;
   /**
    * Writes the program that computes one tile.
    *
@@ -73,7 +71,7 @@ export interface Kernel<I extends KernelInputs, P> {
   /** The plain loop: the definition. Writes into `y`, which is zero (or the in-place input). */
   reference(arrays: HostArrays<I>, params: P): void;
   /** The form that machine code and WebAssembly are made from. Without it such devices compute the reference. */
-  vector?(inputs: Specs<I>, params: P, target: Target): VectorForm;
+  vector?(inputs: Specs<I>, params: P, target: Target): VectorForm | undefined;
   readonly tolerance: number;
   readonly cases: KernelCases<I, P>;
 }

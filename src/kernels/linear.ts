@@ -3,6 +3,7 @@ import { kernel } from "../devices/kernel.ts";
 import { type DType, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
 import { normal } from "./cases.ts";
 import { expectRank, expectSize, f32, float32, widened } from "./host.ts";
+import { linearProgram, linearTiles } from "./linear_program.ts";
 
 /** Weight rows that are widened at once: their numbers are then used for every row of `x`. */
 const BLOCK = 4;
@@ -31,6 +32,16 @@ export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
       if (rows === BLOCK) multiplyFour(input, block, offset, output, n, T, K, N);
       else for (let r = 0; r < rows; r++) multiplyOne(input, block, r, offset, output, n + r, T, K, N);
     }
+  },
+  vector({ x, weight, bias }) {
+    const [N, K] = weight.shape;
+    const shape = { K, N, weight: weight.dtype, bias: bias?.dtype };
+    return {
+      key: `${K} ${N} ${weight.dtype} ${bias?.dtype}`,
+      tiles: linearTiles(x.shape[0], N),
+      numbers: { rows: x.shape[0] },
+      build: (b, args) => linearProgram(b, args, shape),
+    };
   },
   tolerance: 2e-6,
   cases: {

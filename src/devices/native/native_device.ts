@@ -6,11 +6,12 @@ import { type Spec, Value, type WeightDType, type WeightSource } from "../device
 import type { HostArrays, KernelInputs, VectorForm } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
+import { CommandList } from "./command_list.ts";
 import type { NativeEngine } from "./engine.ts";
 import { type Block, Heap } from "./heap.ts";
 import type { Region } from "./memory.ts";
 import { Placement } from "./placement.ts";
-import { CommandList, type Runner } from "./runner.ts";
+import type { NativeWorkers } from "./workers.ts";
 
 /** Where a Value's numbers are while a step is computed. */
 interface Place {
@@ -26,7 +27,7 @@ export class NativeDevice extends RecordingDevice {
   readonly kind = "native";
   readonly description: string;
   readonly #engine: NativeEngine;
-  readonly #runner: Runner;
+  readonly #workers: NativeWorkers;
   readonly #heap: Heap;
   readonly #list: CommandList;
   readonly #living = new Map<Value, Block>();
@@ -35,10 +36,10 @@ export class NativeDevice extends RecordingDevice {
   /** What a step's own Values lie in. Grows to the largest step. */
   #passing: Region | undefined;
 
-  constructor(engine: NativeEngine, runner: Runner, description: string) {
+  constructor(engine: NativeEngine, workers: NativeWorkers, description: string) {
     super();
     this.#engine = engine;
-    this.#runner = runner;
+    this.#workers = workers;
     this.#heap = new Heap(engine);
     this.#list = new CommandList(engine);
     this.description = description;
@@ -70,7 +71,7 @@ export class NativeDevice extends RecordingDevice {
   }
 
   protected override async close(): Promise<void> {
-    await this.#runner.close();
+    await this.#workers.dispose();
     this.#living.clear();
     this.#heap.dispose();
     this.#list.free();
@@ -128,7 +129,7 @@ export class NativeDevice extends RecordingDevice {
   async #run(commands: readonly Command[], places: Map<Value, Place>, signal?: AbortSignal): Promise<void> {
     const list = this.#list;
     const runList = async (): Promise<void> => {
-      if (list.length > 0) await this.#runner.run(list, signal);
+      if (list.length > 0) await this.#compute(list, signal);
       list.clear();
     };
     list.clear();
@@ -142,6 +143,18 @@ export class NativeDevice extends RecordingDevice {
       this.#runReference(command, places);
     }
     await runList();
+  }
+
+  /** Runs a list on all threads; an abort makes them leave within a tile of work. */
+  async #compute(list: CommandList, signal?: AbortSignal): Promise<void> {
+    const abort = (): void => this.#workers.abort();
+    signal?.addEventListener("abort", abort);
+    try {
+      await this.#workers.run(list.write(), list.length);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+    signal?.throwIfAborted();
   }
 
   #ready(command: Command): Ready {
@@ -164,12 +177,7 @@ export class NativeDevice extends RecordingDevice {
     const address = this.#compiled(`${command.kernel.name}|${slots}|${form.key}`, () =>
       program(command.kernel.name, this.#engine.target, slots, (b, args) => form.build(b, args)),
     );
-    list.append(
-      address,
-      [...addresses, ...numbers.map(([, number]) => number)],
-      form.tiles,
-      form.scratch ?? 0,
-    );
+    list.append(address, [...addresses, ...numbers.map(([, number]) => number)], form.tiles);
   }
 
   #compiled(key: string, build: () => ReturnType<typeof program>): number {

@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { openEngine } from "./engine.ts";
+import { NativeDevice } from "./native_device.ts";
+import { NativeWorkers } from "./workers.ts";
+
+/** How a native device is opened. */
+export interface NativeOptions {
+  /** Compute threads. Default: one for each physical core. */
+  threads?: number;
+  /** The highest instruction set to be used: `avx2`, `avx512` or `amx`. Default: LLAVA_CPU. */
+  cpu?: string;
+}
+
+/**
+ * A device that computes in machine code made for this processor, or the reason why there can be none.
+ *
+ * @throws OptionError where `cpu` is no known level
+ */
+export async function openNativeDevice(
+  options: NativeOptions = {},
+): Promise<NativeDevice | { reason: string }> {
+  const engine = openEngine(options.cpu ?? process.env.LLAVA_CPU);
+  if ("reason" in engine) return engine;
+  const threads = options.threads ?? physicalCores();
+  const workers = await NativeWorkers.start(engine, threads);
+  const { name } = engine.processor;
+  const plural = threads === 1 ? "thread" : "threads";
+  return new NativeDevice(
+    engine,
+    workers,
+    `${engine.target.name} machine code on ${threads} ${plural} (${name})`,
+  );
+}
+
+/** Threads that do not share a core. Where the system does not tell, every thread counts as one. */
+function physicalCores(): number {
+  const threads = availableParallelism();
+  try {
+    const active = readFileSync("/sys/devices/system/cpu/smt/active", "utf8").trim() === "1";
+    return active ? Math.max(1, Math.floor(threads / 2)) : threads;
+  } catch {
+    return threads;
+  }
+}
