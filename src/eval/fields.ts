@@ -5,10 +5,25 @@ import type { Row } from "./files.ts";
 import { isObject, type Json, keyOf, pythonText } from "./python/json.ts";
 
 /** The value of a field. @throws BenchmarkError where it is missing */
-export function field({ value, where }: Row, name: string): Json {
-  const found = value.get(name);
+export function field(row: Row, name: string): Json {
+  const found = row.value.get(name);
   if (found !== undefined) return found;
-  throw new BenchmarkError(`${where}: "${name}" is missing.`, { where, item: where, expected: name });
+  throw new BenchmarkError(`${placeOf(row)}: "${name}" is missing.`, { ...factsOf(row), expected: name });
+}
+
+/** Where a row stands, and which question it is about if it says so. */
+export function placeOf(row: Row): string {
+  const id = questionOf(row);
+  return id === undefined ? row.where : `${row.where} (question ${id})`;
+}
+
+function factsOf(row: Row): { where: string; item: string } {
+  return { where: row.where, item: questionOf(row) ?? row.where };
+}
+
+function questionOf({ value }: Row): string | undefined {
+  const id = value.get("question_id");
+  return id === undefined ? undefined : pythonText(id);
 }
 
 /** A field that must be a text. */
@@ -40,15 +55,11 @@ export function keyField(row: Row, name: string): string {
   return key;
 }
 
-export function wrongType({ where }: Row, name: string, expected: string, got: Json): BenchmarkError {
+export function wrongType(row: Row, name: string, expected: string, got: Json): BenchmarkError {
   const shown = pythonText(got);
   const short = shown.length > 40 ? `${shown.slice(0, 40)}...` : shown;
-  return new BenchmarkError(`${where}: "${name}" must be ${expected}, got ${short}.`, {
-    where,
-    item: where,
-    expected,
-    got: short,
-  });
+  const facts = { ...factsOf(row), expected, got: short };
+  return new BenchmarkError(`${placeOf(row)}: "${name}" must be ${expected}, got ${short}.`, facts);
 }
 
 /** Rows by the key of one field; of several with the same key the last stands, in the place of the first. */

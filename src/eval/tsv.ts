@@ -80,8 +80,10 @@ export class Table {
     );
   }
 
+  /** Where a row stands, with its index if it has one. */
   where(row: number): string {
-    return `${this.path}, row ${row + 1}`;
+    const index = this.columns.includes("index") ? this.cell(row, "index") : null;
+    return `${this.path}, row ${row + 1}${index === null ? "" : ` (index ${index})`}`;
   }
 
   private column(name: string): number {

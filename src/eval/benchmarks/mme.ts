@@ -111,10 +111,13 @@ function convertLine(task: string, row: Row, truth: ReadonlyMap<string, string>)
   });
 }
 
-/** A task's file, and the questions' ids by line where they are known. */
+/** A task's file. */
 interface TaskFile {
   text: string;
+  /** The questions' ids by line, where every answer is one line. */
   ids: readonly string[];
+  /** The first question whose answer breaks its line. */
+  broken?: string | undefined;
 }
 
 /** One line of a task's file. */
@@ -170,7 +173,9 @@ async function taskTexts(files: Files): Promise<Map<string, TaskFile>> {
   const truth = await groundTruth(files.annotations ?? "");
   for (const [task, rows] of await byTask(files.answers)) {
     const text = rows.map((row) => convertLine(task, row, truth)).join("");
-    texts.set(task, { text, ids: rows.map((row) => textField(row, "question_id")) });
+    const broken = rows.find((row) => /[\t\n\r]/.test(textField(row, "text")));
+    if (broken !== undefined) texts.set(task, { text, ids: [], broken: textField(broken, "question_id") });
+    else texts.set(task, { text, ids: rows.map((row) => textField(row, "question_id")) });
   }
   return texts;
 }
@@ -190,7 +195,7 @@ function judgeTask(name: string, file: TaskFile | undefined): Task {
         },
       );
     }
-    const pair = [at, at + 1].map((i) => judgeLine(name, lines[i], i + 1, file.ids[i]));
+    const pair = [at, at + 1].map((i) => judgeLine(name, lines[i], i + 1, file));
     if (pair.every(isRight)) bothRight++;
     judged.push(...pair);
   }
@@ -206,13 +211,14 @@ function linesOf(text: string): string[] {
 
 const isRight = ({ expected, said }: Judged) => expected === said;
 
-function judgeLine(task: string, line: string, number: number, id: string | undefined): Judged {
+function judgeLine(task: string, line: string, number: number, { ids, broken }: TaskFile): Judged {
   const where = `${task}, line ${number}`;
   const fields = line.split("\t");
   if (fields.length !== 4) {
     throw new BenchmarkError(
-      `${where}: expected 4 fields between tabs, got ${fields.length}. An answer holds a tab or a line break.`,
-      { where, item: where, expected: 4, got: fields.length },
+      `${where}: expected 4 fields between tabs, got ${fields.length}. An answer holds a tab or a line break` +
+        `${broken === undefined ? "" : `: that of ${broken}`}.`,
+      { where, item: broken ?? where, expected: 4, got: fields.length },
     );
   }
   const [file, question, answer, reply] = fields;
@@ -226,7 +232,14 @@ function judgeLine(task: string, line: string, number: number, id: string | unde
   // The end of the line still belongs to the reply: "ye" is no yes even so.
   const start = [...reply.toLowerCase()].slice(0, 4).join("");
   const said = start.includes("yes") ? "yes" : start.includes("no") ? "no" : "other";
-  return { id: id ?? `${task}/${file}`, task, question, reply: reply.replace(/\n$/, ""), expected, said };
+  return {
+    id: ids[number - 1] ?? `${task}/${file}`,
+    task,
+    question,
+    reply: reply.replace(/\n$/, ""),
+    expected,
+    said,
+  };
 }
 
 function warnOther(tasks: readonly Task[], printer: Printer): void {

@@ -88,7 +88,7 @@ async function score({ answers, annotations = "" }: Files, printer: Printer): Pr
   warn(judged, replies, printer);
   const scores: Record<string, string> = {};
   const parts: Part[] = [];
-  const total = tally(judged, (type, value, size) => {
+  const total = tally(judged, types, (type, value, size) => {
     const name = types.get(keyOf(type) ?? "");
     if (name === undefined)
       throw new BenchmarkError(`question type ${pythonText(type)} has no name.`, { item: pythonText(type) });
@@ -100,7 +100,7 @@ async function score({ answers, annotations = "" }: Files, printer: Printer): Pr
   printer.print(`Total accuracy: ${scores.Total}%\n`);
   for (const kind of ["image", "video"]) {
     const own = judged.filter(({ question }) => field(question, "data_type") === kind);
-    const value = tally(own, () => {}, kind);
+    const value = tally(own, types, () => {}, kind);
     scores[kind] = fixed(value, 2);
     parts.push({ name: `all ${kind}s`, value, count: own.length });
     printer.print(`${kind} accuracy: ${scores[kind]}%\n`);
@@ -124,20 +124,22 @@ function judge(question: Row, replies: ReadonlyMap<string, Row>): Judged {
  */
 function tally(
   judged: readonly Judged[],
+  types: ReadonlyMap<string, string>,
   each: (type: Json, value: number, size: number) => void,
   kind = "picture or video",
 ): number {
-  const types = new Map<string, { id: Json; size: number; correct: number | undefined }>();
+  const groups = new Map<string, { id: Json; size: number; correct: number | undefined }>();
   for (const { type, reply, right } of judged) {
     const key = keyOf(type) ?? "";
-    const group = types.get(key) ?? { id: type, size: 0, correct: undefined };
-    types.set(key, group);
+    const group = groups.get(key) ?? { id: type, size: 0, correct: undefined };
+    groups.set(key, group);
     group.size++;
     if (reply === undefined || right) group.correct = (group.correct ?? 0) + (right ? 1 : 0);
   }
   let correct = 0;
-  for (const group of [...types.values()].sort((a, b) => order(a.id) - order(b.id))) {
-    if (group.correct === undefined) throw noneRight(group.id);
+  for (const group of [...groups.values()].sort((a, b) => order(a.id) - order(b.id))) {
+    if (group.correct === undefined)
+      throw noneRight(types.get(keyOf(group.id) ?? "") ?? pythonText(group.id));
     each(group.id, (group.correct / group.size) * 100, group.size);
     correct += group.correct;
   }
@@ -155,11 +157,10 @@ function order(type: Json): number {
   });
 }
 
-function noneRight(type: Json): BenchmarkError {
-  const name = pythonText(type);
+function noneRight(type: string): BenchmarkError {
   return new BenchmarkError(
-    `question type ${name}: every question was answered and none rightly. The original program fails at this.`,
-    { item: name },
+    `${type}: every question of this type was answered and none rightly. The original program fails at this.`,
+    { item: type },
   );
 }
 

@@ -1,7 +1,7 @@
 import { count } from "../answers.ts";
 import type { Benchmark, Files, Item, Printer, Scored } from "../benchmark.ts";
 import { BenchmarkError } from "../errors.ts";
-import { idText, keyField, listField, textField } from "../fields.ts";
+import { idText, keyField, listField, placeOf, textField } from "../fields.ts";
 import { type Row, readJsonObject, readRows, row } from "../files.ts";
 import { stem } from "../names.ts";
 import { consensus, normalise } from "../normalise.ts";
@@ -71,7 +71,7 @@ function questionOf(answer: Row): string {
   const question = withoutFrame(prompt);
   if (question !== undefined) return question.toLowerCase();
   throw new BenchmarkError(
-    `${answer.where}: the prompt has no form that is known, so its question cannot be found.`,
+    `${placeOf(answer)}: the prompt has no form that is known, so its question cannot be found.`,
     {
       item: idText(answer),
       got: prompt,
@@ -105,11 +105,14 @@ function compare(answer: Row, annotation: Row): Item {
   );
   const id = idText(answer);
   if (people.length !== PEOPLE) {
-    throw new BenchmarkError(`${annotation.where}: expected ${PEOPLE} answers, got ${people.length}.`, {
-      item: id,
-      expected: PEOPLE,
-      got: people.length,
-    });
+    throw new BenchmarkError(
+      `${annotation.where} (question ${id}): expected ${PEOPLE} answers, got ${people.length}.`,
+      {
+        item: id,
+        expected: PEOPLE,
+        got: people.length,
+      },
+    );
   }
   return {
     id,
