@@ -142,3 +142,35 @@ function shareRoom(one: number, two: number, room: number): [number, number] {
   const [least, most] = short + rest > room ? [half, half + (room % 2)] : [short, Math.min(long, rest)];
   return one <= two ? [least, most] : [most, least];
 }
+
+/** The columns of a batch, by name. */
+export function columnsOf(
+  rows: readonly Encoding[],
+  options: TokenizerCallOptions,
+  names: readonly string[],
+): Record<string, unknown> {
+  const wanted = (option: boolean | null | undefined, name: string) => option ?? names.includes(name);
+  const data: Record<string, unknown> = { input_ids: rows.map((row) => row.ids) };
+  if (wanted(options.return_token_type_ids, "token_type_ids")) {
+    data.token_type_ids = rows.map((row) => row.type_ids);
+  }
+  if (wanted(options.return_attention_mask, "attention_mask")) {
+    data.attention_mask = rows.map((row) => row.attention_mask);
+  }
+  if (options.return_special_tokens_mask) {
+    data.special_tokens_mask = rows.map((row) => row.special_tokens_mask);
+  }
+  if (options.return_offsets_mapping) data.offset_mapping = rows.map((row) => row.offsets);
+  if (options.return_length) data.length = rows.map((row) => row.length);
+  return data;
+}
+
+/** The first row of each column; lengths stay a list. */
+export function firstRow(data: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => {
+      const list = value as unknown[];
+      return [key, Array.isArray(list[0]) ? list[0] : list];
+    }),
+  );
+}
