@@ -315,6 +315,6 @@ describe("machine code", () => {
       "jne short 0000000000000016h",
       "ret",
     ]);
-    expect(peak).toEqual({ vector: 3, scalar: 4, tile: 0 });
+    expect(peak).toEqual({ vector: 3, scalar: 3, tile: 0 });
   });
 });

@@ -1,4 +1,5 @@
 import type { Program } from "../../codegen/instruction.ts";
+import { stepProgram } from "../../codegen/step.ts";
 import type { Target } from "../../codegen/target.ts";
 import { entryCode } from "../../codegen/x64/entry.ts";
 import { lowerX64 } from "../../codegen/x64/lower.ts";
@@ -20,6 +21,7 @@ export class NativeEngine {
   readonly #entry: (program: number, a: number, b: number, c: number) => void;
   /** Address of the function that programs are entered by, for other threads. */
   readonly entry: number;
+  #step: number | undefined;
 
   constructor(system: System, code: CodeMemory, processor: Processor, target: Target) {
     this.system = system;
@@ -41,6 +43,12 @@ export class NativeEngine {
   compile(program: Program): number {
     const { bytes, entry } = lowerX64(program);
     return this.#code.place(bytes) + entry;
+  }
+
+  /** Address of the program that runs a list of commands on several threads. */
+  get step(): number {
+    this.#step ??= this.compile(stepProgram(this.target));
+    return this.#step;
   }
 
   /** Compiles a program, to be run on the calling thread. */

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { UnsupportedError } from "../../base/errors.ts";
-import { SHARED, stepProgram, THREAD } from "../../codegen/step.ts";
+import { SHARED, THREAD } from "../../codegen/step.ts";
 import type { NativeEngine } from "./engine.ts";
 import { koffiPath } from "./koffi.ts";
 import type { Region } from "./memory.ts";
@@ -69,7 +69,6 @@ export class NativeWorkers {
     const stride = Math.ceil(scratchBytes / 4096) * 4096;
     const first = Math.ceil(scratchAt / 4096) * 4096;
     const memory = engine.allocate(first + threads * stride);
-    const step = engine.compile(stepProgram(engine.target));
     const view = new DataView(memory.array(Uint8Array, 0, scratchAt).buffer);
     const shared = {
       control: new SharedArrayBuffer(4 * CONTROL.words),
@@ -86,7 +85,7 @@ export class NativeWorkers {
         koffi: koffiPath(),
         library: process.platform === "win32" ? "kernel32.dll" : null,
         entry: engine.entry,
-        step,
+        step: engine.step,
         shared: memory.address,
         thread: memory.address + thread,
       };

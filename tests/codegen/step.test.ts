@@ -1,0 +1,103 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { describe, expect, it } from "vitest";
+import { commandBytes, writeArguments, writeCommands } from "../../src/codegen/commands.ts";
+import type { Program } from "../../src/codegen/instruction.ts";
+import { program } from "../../src/codegen/ir.ts";
+import { SHARED, stepProgram, THREAD } from "../../src/codegen/step.ts";
+import { avx2, type Target, wasm } from "../../src/codegen/target.ts";
+import { exportName, wasmModule } from "../../src/codegen/wasm/module.ts";
+import { interpret } from "./support/interpret.ts";
+
+/** Where things are in the memory of these tests. Nothing lies at the first word, on which WebAssembly's threads sleep. */
+const AT = { shared: 256, threads: 1024, blocks: 2048, commands: 4096, data: 16384, scratch: 32768 };
+
+/** counts[tile] += amount, and notes which thread's scratch memory was used. */
+const addTo = (target: Target): Program =>
+  program("add to", target, ["counts", "amount"], (b, { counts, amount }) => {
+    const at = b.cursor(counts, b.tile.times(4));
+    at.writeInt(0, at.readInt().plus(amount.read()));
+    const scratch = b.scratch();
+    scratch.writeInt(0, scratch.readInt().plus(1));
+  });
+
+/** Three commands, of 5, 0 and 3 tiles. */
+const TILES = [5, 0, 3];
+
+function prepare(memory: ArrayBufferLike, threads: number, code: number): void {
+  const view = new DataView(memory);
+  for (let i = 0; i < threads; i++) {
+    const thread = AT.threads + THREAD.bytes * i;
+    view.setBigUint64(thread + THREAD.scratch, BigInt(AT.scratch + 256 * i), true);
+    view.setUint32(thread + THREAD.commands, TILES.length, true);
+    view.setUint32(thread + THREAD.threads, threads, true);
+  }
+  const commands = TILES.map((tiles, i) => {
+    const block = AT.blocks + 64 * i;
+    writeArguments(new DataView(memory, block), [AT.data, 10 ** i]);
+    return { program: code, block, tiles };
+  });
+  writeCommands(new DataView(memory, AT.commands, commandBytes(TILES.length)), commands);
+}
+
+function counts(memory: ArrayBufferLike): number[] {
+  return [...new Int32Array(memory.slice(AT.data, AT.data + 20))];
+}
+
+/** What a thread does: runs the step so many times. */
+const THREAD_SOURCE = `
+const { parentPort, workerData: { module, memory, table, entry, step, parameters, rounds } } = require("node:worker_threads");
+const functions = new WebAssembly.Table({ element: "anyfunc", initial: 2 });
+const { exports } = new WebAssembly.Instance(module, { env: { memory, table: functions } });
+for (let i = 0; i < rounds; i++) exports[step](...parameters);
+parentPort.postMessage("done");
+`;
+
+describe("a step", () => {
+  it("does all tiles of all commands, in the interpreter", () => {
+    const memory = new ArrayBuffer(65536);
+    prepare(memory, 1, 77);
+    const callee = addTo(avx2());
+    interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, AT.threads], (address) => {
+      expect(address).toBe(77);
+      return callee;
+    });
+    expect(counts(memory)).toEqual([101, 101, 101, 1, 1]);
+    expect(new DataView(memory).getInt32(AT.scratch, true)).toBe(8);
+  });
+
+  it("does nothing where it is told to stop", () => {
+    const memory = new ArrayBuffer(65536);
+    prepare(memory, 1, 0);
+    new DataView(memory).setUint32(AT.shared + SHARED.abort, 1, true);
+    interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, AT.threads], () => addTo(avx2()));
+    expect(counts(memory)).toEqual([0, 0, 0, 0, 0]);
+  });
+
+  it.each([1, 2, 3])("runs as WebAssembly on %i threads, the same list again and again", async (threads) => {
+    const target = wasm();
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    // The table's second place.
+    prepare(memory.buffer, threads, 1);
+    const links = { memory: { initial: 1, maximum: 1, shared: true }, tableBase: 0 };
+    const module = new WebAssembly.Module(
+      wasmModule([stepProgram(target), addTo(target)], links) as BufferSource,
+    );
+    const rounds = 200;
+    const workers = Array.from({ length: threads }, (_, i) => {
+      const parameters = [AT.shared, AT.commands, AT.threads + THREAD.bytes * i];
+      return new Worker(THREAD_SOURCE, {
+        eval: true,
+        execArgv: [],
+        workerData: { module, memory, step: exportName(0), parameters, rounds },
+      });
+    });
+    await Promise.all(workers.map((worker) => once(worker, "message")));
+    expect(counts(memory.buffer)).toEqual([101, 101, 101, 1, 1].map((n) => n * rounds));
+    const done = Array.from({ length: threads }, (_, i) =>
+      new DataView(memory.buffer).getInt32(AT.scratch + 256 * i, true),
+    );
+    expect(done.reduce((a, b) => a + b)).toBe(8 * rounds);
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  });
+});
