@@ -7,7 +7,7 @@ import {
   TOKENIZER_CONFIG_FILE,
   TOKENIZER_FILE,
 } from "./tokenizer_files.ts";
-import type { ChatTemplates } from "./tokenizer_init.ts";
+import { type ChatTemplates, TOKENIZER_SETTINGS } from "./tokenizer_init.ts";
 
 export interface SaveSettings {
   /** Comes before the names of the files, with a dash. */
@@ -68,7 +68,7 @@ export async function saveFiles(
   return saved;
 }
 
-/** The settings as they are now, where they were given or changed. */
+/** The settings as they are now; those that nobody gave are left out. */
 function currentSettings(
   tokenizer: TokenizersBackend,
   given: Readonly<Record<string, unknown>>,
@@ -81,11 +81,13 @@ function currentSettings(
     tokenizer_class: (tokenizer.constructor as typeof TokenizersBackend).tokenizer_class,
     ...tokenizer.special_tokens_map,
   };
-  for (const key of Object.keys(given)) {
-    if (key in tokenizer && typeof now[key] !== "function" && !(key in settings)) settings[key] = now[key];
-  }
+  for (const key of TOKENIZER_SETTINGS) if (key in given && !(key in settings)) settings[key] = now[key];
   if (tokenizer.extra_special_tokens.length > 0) {
     settings.extra_special_tokens = tokenizer.extra_special_tokens;
+  }
+  if (given.model_specific_special_tokens) {
+    const names = Object.keys(given.model_specific_special_tokens);
+    settings.model_specific_special_tokens = Object.fromEntries(names.map((name) => [name, now[name]]));
   }
   return settings;
 }
