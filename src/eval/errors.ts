@@ -10,7 +10,7 @@ export class BenchmarkError extends LlavaError {
   /** What had been printed before: the original prints this much and no more. */
   printed = "";
 
-  constructor(message: string, facts: ErrorFacts & { item?: string | number } = {}) {
+  constructor(message: string, facts: ErrorFacts & { item?: string | number | undefined } = {}) {
     super(message, facts);
     this.item = facts.item === undefined ? undefined : String(facts.item);
   }

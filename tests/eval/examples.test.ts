@@ -16,8 +16,49 @@ beforeAll(async () => {
 });
 afterAll(() => rm(out, { recursive: true, force: true }));
 
-// biome-ignore lint/suspicious/noExplicitAny: the fixtures have many forms
-type Case = any;
+/** A case of an expected.json; which fields it has depends on its kind. */
+interface Case
+  extends Record<
+    | "kind"
+    | "stdout"
+    | "all_questions"
+    | "answers_file"
+    | "annotation_file"
+    | "questions_file"
+    | "annotation_dir"
+    | "question_file"
+    | "ground_truth"
+    | "upload_bytes"
+    | "predictions_bytes"
+    | "result_bytes"
+    | "sheet"
+    | "question"
+    | "context"
+    | "rule"
+    | "reference_answers"
+    | "judge_responses"
+    | "results"
+    | "metadata"
+    | "judge_prompt"
+    | "model_outputs",
+    string
+  > {
+  /** A name of a file, or the lines themselves. */
+  answers: string & object[];
+  image_folder?: string;
+  scores: object;
+  output: object;
+  per_answer: object[];
+  mean_f1_times_100: number;
+  converted: Record<string, string>;
+  xlsx_rows: (string | number | null)[][];
+  local: object;
+  requests: object[];
+  num_run: number;
+  grades: Record<string, object>;
+  cap_score: object;
+  cap_int_score_sorted_names: Record<string, string>;
+}
 
 async function cases(folder: string, kind: RegExp): Promise<Case[]> {
   const { cases } = JSON.parse(await readFile(at(folder, "expected.json"), "utf8"));
@@ -230,7 +271,7 @@ test("mm-vet: results, requests, grades and figures", async () => {
   ]);
   expect(result.scored?.details?.cap_int_score).toEqual(Object.fromEntries(sorted));
   const grades = JSON.parse(await readFile(record, "utf8"));
-  for (const [id, grade] of Object.entries<Case>(expected.grades)) {
+  for (const [id, grade] of Object.entries(expected.grades)) {
     expect(grades[id]).toEqual({ ...grade, model: ["gpt-4-0613"] });
   }
   expect((await judge("mm-vet", { annotations: files.annotations, replies: record })).scores).toEqual(
@@ -286,13 +327,13 @@ describe.each([
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(new Set(lines.map(({ answer_id }) => answer_id)).size).toBe(lines.length);
-    const wanted = expected.answers.map((answer: Case) => ({
+    const wanted = expected.answers.map((answer: object) => ({
       ...answer,
       answer_id: expect.stringMatching(/^\w{22}$/),
     }));
     expect(lines).toEqual(wanted);
     expect(lines.map((line) => Object.keys(line))).toEqual(
-      expected.answers.map((line: Case) => Object.keys(line)),
+      expected.answers.map((line: object) => Object.keys(line)),
     );
   });
 });

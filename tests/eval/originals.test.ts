@@ -8,8 +8,23 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BenchmarkError, convert, judge, score } from "../../src/eval/index.ts";
 import { readXlsx } from "./xlsx.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: what was recorded has many forms
-type Recorded = any;
+/** What was recorded; which of it there is depends on the program. */
+interface Expected {
+  exit: number;
+  stdout: string;
+  bytes: string | null;
+  output: string | null;
+  result: string | null;
+  converted: Record<string, string>;
+  accuracy: object;
+  rows: (string | number | null)[][];
+  local: Record<string, unknown>;
+  requests: { messages: { content: string }[] }[];
+  reviews: string;
+  grades: object;
+  cap: object;
+  "cap-int": object;
+}
 
 interface Case {
   program: string;
@@ -21,7 +36,7 @@ interface Case {
   replies?: string[];
   runs?: number;
   prompt?: string;
-  expected: Recorded;
+  expected: Expected;
 }
 
 const fixture = new URL("../fixtures/eval/originals.json", import.meta.url);
@@ -220,9 +235,7 @@ each("mm_vet", async ({ expected, files, replies = [], runs = 1, prompt = "" }, 
     .split("\n")
     .map((line) => JSON.parse(line));
   const again = "\nPredict the correctness of the answer (digit): ";
-  expect(lines).toEqual(
-    expected.requests.filter((one: Recorded) => !one.messages[0].content.endsWith(again)),
-  );
+  expect(lines).toEqual(expected.requests.filter((one) => !one.messages[0].content.endsWith(again)));
   if (expected.exit === 1) return;
   const judged = await judge("mm-vet", {
     ...options,
