@@ -3,9 +3,12 @@ import { nearest } from "../base/options.ts";
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { sizeOf } from "../tensor/tensor.ts";
+import { vectorActivation } from "./activation_program.ts";
 import { normal } from "./cases.ts";
 import { erf } from "./erf.ts";
 import { expectSize, f32, float32 } from "./host.ts";
+import { mapRow, rowOf } from "./row_programs.ts";
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const softplus = (x: number): number => (x > 20 ? x : Math.log1p(Math.exp(x)));
@@ -65,6 +68,17 @@ export const activation = kernel<{ x: Value }, { act: ActivationName }>({
   reference({ x, y }, { act }) {
     const [input, output, f] = [f32(x), f32(y), ACTIVATIONS[act]];
     for (let i = 0; i < output.length; i++) output[i] = f(input[i]);
+  },
+  vector({ x }, { act }) {
+    const f = vectorActivation(act);
+    const D = x.shape[x.shape.length - 1] ?? 1;
+    if (!f || x.shape.length === 0) return undefined;
+    return {
+      key: `${act} ${D}`,
+      tiles: sizeOf(x.shape) / D,
+      build: (b, args) =>
+        mapRow(b, D, [rowOf(b, args.x, b.tile, D)], rowOf(b, args.y, b.tile, D), (v) => f(b, v)),
+    };
   },
   tolerance: 1e-6,
   cases: {
@@ -135,6 +149,19 @@ export const gatedActivation = kernel<{ gate: Value; up: Value }, { act: Activat
   reference({ gate, up, y }, { act }) {
     const [g, u, output, f] = [f32(gate), f32(up), f32(y), ACTIVATIONS[act]];
     for (let i = 0; i < output.length; i++) output[i] = f(g[i]) * u[i];
+  },
+  vector({ gate }, { act }) {
+    const f = vectorActivation(act);
+    const [T, D] = gate.shape;
+    if (!f) return undefined;
+    return {
+      key: `${act} ${D}`,
+      tiles: T,
+      build(b, args) {
+        const inputs = [args.gate, args.up].map((input) => rowOf(b, input, b.tile, D));
+        mapRow(b, D, inputs, rowOf(b, args.y, b.tile, D), (g, u) => b.mul(f(b, g), u));
+      },
+    };
   },
   tolerance: 1e-6,
   cases: {

@@ -2,6 +2,7 @@ import type { Spec, Value } from "../devices/device.ts";
 import { type HostArrays, kernel } from "../devices/kernel.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./attention_cases.ts";
+import { attentionProgram, pagedAttentionProgram } from "./attention_program.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
 
 /** What attention needs beside its arrays. */
@@ -177,6 +178,15 @@ export const attention = kernel<RowInputs, AttentionParams>({
     return float32(...inputs.q.shape);
   },
   reference: (arrays, params) => context(rowProblem(arrays, params), arrays.y),
+  vector({ q, table }, params) {
+    const dim = q.shape[1] / params.heads;
+    return {
+      key: `${dim} ${params.heads} ${params.kv_heads} ${params.scale}`,
+      tiles: q.shape[0] * params.heads,
+      numbers: { sequences: table.shape[0] },
+      build: (b, args) => attentionProgram(b, args, params, dim),
+    };
+  },
   tolerance: 2e-6,
   cases: rowCases,
 });
@@ -201,6 +211,15 @@ export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
     return float32(...inputs.q.shape);
   },
   reference: (arrays, params) => context(pagedProblem(arrays, params), arrays.y),
+  vector({ q, keys, table }, params) {
+    const [, , page, dim] = keys.shape;
+    return {
+      key: `${dim} ${page} ${params.heads} ${params.kv_heads} ${params.scale} ${params.window}`,
+      tiles: q.shape[0] * params.heads,
+      numbers: { sequences: table.shape[0] },
+      build: (b, args) => pagedAttentionProgram(b, args, params, dim, page),
+    };
+  },
   tolerance: 2e-6,
   cases: pagedCases,
 });

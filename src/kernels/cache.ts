@@ -2,6 +2,7 @@ import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { int32, normal, shuffled } from "./cases.ts";
 import { expectSize, f32, i32 } from "./host.ts";
+import { copyRow, rowOf } from "./row_programs.ts";
 
 /**
  * Puts the keys (or values) of new rows into the pool of pages.
@@ -26,6 +27,26 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }>({
         output.set(input.subarray(from, from + dim), ((first + h) * page + place) * dim);
       }
     });
+  },
+  vector({ pool, x }) {
+    const [, heads, page, dim] = pool.shape;
+    return {
+      key: `${heads} ${page} ${dim}`,
+      tiles: x.shape[0],
+      build(b, args) {
+        const slot = b.cursor(args.slots, b.tile.times(4)).readInt();
+        const first = slot
+          .dividedBy(page)
+          .times(heads * page)
+          .plus(slot.modulo(page));
+        const to = rowOf(b, args.y, first, dim);
+        const from = rowOf(b, args.x, b.tile, heads * dim);
+        b.repeat(heads, () => {
+          copyRow(b, dim, from, "float32", to);
+          to.advance(4 * (page - 1) * dim);
+        });
+      },
+    };
   },
   tolerance: 0,
   cases: {

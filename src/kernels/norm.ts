@@ -3,6 +3,7 @@ import { kernel } from "../devices/kernel.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { normal, type Random } from "./cases.ts";
 import { expectSize, f32, float32, widened } from "./host.ts";
+import { layerNormProgram, rmsNormProgram } from "./row_programs.ts";
 
 /** `scale` is the magnitude of `x`, `mean` its rows' mean in parts of that; the first row is zero where `zero` is set. */
 interface NormCase {
@@ -52,6 +53,14 @@ export const rmsNorm = kernel<{ x: Value; weight: Value }, { eps: number }>({
       for (let d = 0; d < D; d++) output[t * D + d] = input[t * D + d] * inverse * scale[d];
     }
   },
+  vector({ x, weight }, { eps }) {
+    const [T, D] = x.shape;
+    return {
+      key: `${D} ${eps} ${weight.dtype}`,
+      tiles: T,
+      build: (b, args) => rmsNormProgram(b, args, D, eps, weight.dtype),
+    };
+  },
   tolerance: 2e-6,
   cases: {
     list: NORM_CASES,
@@ -83,6 +92,14 @@ export const layerNorm = kernel<{ x: Value; weight: Value; bias: Value }, { eps:
       const inverse = 1 / Math.sqrt(variance + eps);
       for (let d = 0; d < D; d++) output[t * D + d] = (row[d] - mean) * inverse * scale[d] + offset[d];
     }
+  },
+  vector({ x, weight, bias }, { eps }) {
+    const [T, D] = x.shape;
+    return {
+      key: `${D} ${eps} ${weight.dtype} ${bias.dtype}`,
+      tiles: T,
+      build: (b, args) => layerNormProgram(b, args, D, eps, weight.dtype, bias.dtype),
+    };
   },
   tolerance: 2e-6,
   cases: {

@@ -2,6 +2,7 @@ import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { normal } from "./cases.ts";
 import { expectRank, f32, float32 } from "./host.ts";
+import { copyRow, rowOf } from "./row_programs.ts";
 
 /**
  * Cuts pictures into the rows that the patch embedding multiplies: a convolution whose stride is its size.
@@ -30,6 +31,32 @@ export const patches = kernel<{ pixels: Value }, { patch: number }>({
               output.set(input.subarray(from, from + patch), at);
               at += patch;
             }
+  },
+  vector({ pixels }, { patch }) {
+    const [N, C, H, W] = pixels.shape;
+    const [rows, columns] = [Math.floor(H / patch), Math.floor(W / patch)];
+    return {
+      key: `${C} ${H} ${W} ${patch}`,
+      tiles: N * rows * columns,
+      build(b, args) {
+        const [picture, place] = [b.tile.dividedBy(rows * columns), b.tile.modulo(rows * columns)];
+        const [row, column] = [place.dividedBy(columns), place.modulo(columns)];
+        const start = picture
+          .times(C * H)
+          .plus(row.times(patch))
+          .times(W)
+          .plus(column.times(patch));
+        const from = b.cursor(args.pixels, start.times(4));
+        const to = rowOf(b, args.y, b.tile, C * patch * patch);
+        b.repeat(C, () => {
+          b.repeat(patch, () => {
+            copyRow(b, patch, from, "float32", to);
+            from.advance(4 * (W - patch));
+          });
+          from.advance(4 * (H - patch) * W);
+        });
+      },
+    };
   },
   tolerance: 0,
   cases: {

@@ -3,6 +3,7 @@ import { kernel } from "../devices/kernel.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { integers, normal } from "./cases.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
+import { ropeProgram } from "./rope_program.ts";
 
 /**
  * Rotary position embedding, the half-split form: of each head's first 2F numbers, number j and number j + F are
@@ -42,6 +43,15 @@ export const rope = kernel<
         }
       }
     }
+  },
+  vector({ x, inv_freq }, { heads, scaling }) {
+    const [T, D] = x.shape;
+    const F = inv_freq.shape[0];
+    return {
+      key: `${D} ${heads} ${F} ${scaling}`,
+      tiles: T,
+      build: (b, args) => ropeProgram(b, args, heads, D / heads, F, scaling),
+    };
   },
   tolerance: 2e-6,
   cases: {

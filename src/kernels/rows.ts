@@ -1,8 +1,9 @@
 import type { Value, WeightDType } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
-import { toFloat32 } from "../tensor/dtype.ts";
+import { BYTES, toFloat32 } from "../tensor/dtype.ts";
 import { int32, integers, normal } from "./cases.ts";
 import { expectSize, f32, float32, i32, widened } from "./host.ts";
+import { copyRow, mapRow, rowOf } from "./row_programs.ts";
 
 /** Rows of the embedding matrix. ids int32 [T], weight [V, D] -> [T, D]. Ids must be below V. */
 export const embedding = kernel<{ ids: Value; weight: Value }>({
@@ -14,6 +15,18 @@ export const embedding = kernel<{ ids: Value; weight: Value }>({
     i32(ids).forEach((id, t) => {
       output.set(toFloat32(weight.dtype, weight.data.subarray(id * D, id * D + D)), t * D);
     });
+  },
+  vector({ ids, weight }) {
+    const D = weight.shape[1];
+    return {
+      key: `${D} ${weight.dtype}`,
+      tiles: ids.shape[0],
+      build(b, args) {
+        const id = b.cursor(args.ids, b.tile.times(4)).readInt();
+        const from = rowOf(b, args.weight, id, D, BYTES[weight.dtype]);
+        copyRow(b, D, from, weight.dtype, rowOf(b, args.y, b.tile, D));
+      },
+    };
   },
   tolerance: 0,
   cases: {
@@ -56,6 +69,17 @@ export const takeRows = kernel<{ x: Value; index: Value }>({
       output.set(input.subarray(from * D, from * D + D), m * D);
     });
   },
+  vector({ x, index }) {
+    const D = x.shape[1];
+    return {
+      key: `${D}`,
+      tiles: index.shape[0],
+      build(b, args) {
+        const from = b.cursor(args.index, b.tile.times(4)).readInt();
+        copyRow(b, D, rowOf(b, args.x, from, D), "float32", rowOf(b, args.y, b.tile, D));
+      },
+    };
+  },
   tolerance: 0,
   cases: {
     list: [
@@ -95,6 +119,20 @@ export const mergeRows = kernel<{ x: Value; source: Value; index: Value }>({
       const row = from < 0 ? input.subarray(t * D, t * D + D) : other.subarray(from * D, from * D + D);
       output.set(row, t * D);
     });
+  },
+  vector({ x }) {
+    const [T, D] = x.shape;
+    return {
+      key: `${D}`,
+      tiles: T,
+      build(b, args) {
+        const from = b.cursor(args.index, b.tile.times(4)).readInt();
+        const row = b.variable(rowOf(b, args.source, from, D).pointer);
+        // A negative number, read as 32 bits without sign.
+        b.if(from, ">", 0x7fffffff, () => row.set(rowOf(b, args.x, b.tile, D).pointer));
+        copyRow(b, D, b.cursor(row), "float32", rowOf(b, args.y, b.tile, D));
+      },
+    };
   },
   tolerance: 0,
   cases: {
@@ -138,6 +176,31 @@ export const prependRow = kernel<{ x: Value; row: Value }, { every: number }>({
       output.set(input.subarray(n * every * D, (n + 1) * every * D), to + D);
     }
   },
+  vector({ x, row }, { every }) {
+    const [T, D] = x.shape;
+    return {
+      key: `${D} ${every} ${row.dtype}`,
+      tiles: (T / every) * (every + 1),
+      build(b, args) {
+        const place = b.tile.modulo(every + 1);
+        const to = rowOf(b, args.y, b.tile, D);
+        b.if(
+          place,
+          "==",
+          0,
+          () => copyRow(b, D, b.cursor(args.row), row.dtype, to),
+          () => {
+            const from = b.tile
+              .dividedBy(every + 1)
+              .times(every)
+              .plus(place)
+              .minus(1);
+            copyRow(b, D, rowOf(b, args.x, from, D), "float32", to);
+          },
+        );
+      },
+    };
+  },
   tolerance: 0,
   cases: {
     list: [
@@ -177,6 +240,19 @@ export const concatColumns = kernel<{ a: Value; b: Value }>({
       output.set(right.subarray(t * B, t * B + B), t * (A + B) + A);
     }
   },
+  vector({ a, b: right }) {
+    const [T, A] = a.shape;
+    const B = right.shape[1];
+    return {
+      key: `${A} ${B}`,
+      tiles: T,
+      build(b, args) {
+        const to = rowOf(b, args.y, b.tile, A + B);
+        copyRow(b, A, rowOf(b, args.a, b.tile, A), "float32", to);
+        copyRow(b, B, rowOf(b, args.b, b.tile, B), "float32", to);
+      },
+    };
+  },
   tolerance: 0,
   cases: {
     list: [
@@ -209,6 +285,20 @@ export const add = kernel<{ x: Value; other: Value }>({
   reference({ x, other, y }) {
     const [input, addend, output] = [f32(x), widened(other), f32(y)];
     for (let i = 0; i < output.length; i++) output[i] = input[i] + addend[i % addend.length];
+  },
+  vector({ x, other }) {
+    const [T, D] = x.shape;
+    if (other.dtype !== "float32") return undefined;
+    return {
+      key: `${D}`,
+      tiles: T,
+      numbers: { period: other.shape[0] },
+      build(b, args) {
+        const addend = rowOf(b, args.other, b.tile.modulo(args.period.read()), D);
+        const inputs = [rowOf(b, args.x, b.tile, D), addend];
+        mapRow(b, D, inputs, rowOf(b, args.y, b.tile, D), (p, q) => b.add(p, q));
+      },
+    };
   },
   tolerance: 1e-7,
   cases: {

@@ -1,0 +1,130 @@
+import type { Cursor } from "../codegen/cursor.ts";
+import type { Builder } from "../codegen/ir.ts";
+import { sumLanes } from "../codegen/math.ts";
+import type { Argument, Int } from "../codegen/scalar.ts";
+import type { Vec } from "../codegen/vector.ts";
+import { BYTES, type DType } from "../tensor/dtype.ts";
+import { loadFloat } from "./linear_program.ts";
+
+/*
+ * Programs whose tile is one row. Sizes of rows are built in; how many rows there are is not.
+ */
+
+/** The arguments of a program, by name. */
+export type Args = Readonly<Record<string, Argument>>;
+
+/** The row of a matrix of `D` numbers a row. */
+export function rowOf(b: Builder, matrix: Argument, row: Int, D: number, bytes = 4): Cursor {
+  return b.cursor(matrix, row.times(D * bytes));
+}
+
+/** y[i] = f(x[i], ...) over a row of D numbers. */
+export function mapRow(
+  b: Builder,
+  D: number,
+  inputs: readonly Cursor[],
+  y: Cursor,
+  f: (...x: Vec<"f32">[]) => Vec<"f32">,
+): void {
+  b.elements(
+    D,
+    (i, lanes) => y.store(4 * i, f(...inputs.map((input) => input.load(4 * i, lanes))), lanes),
+    (k) => {
+      for (const cursor of [...inputs, y]) cursor.advance(4 * k);
+    },
+  );
+}
+
+/** The sum of f(x[i]) over a row of D numbers, in every lane. */
+function sumRow(b: Builder, D: number, x: Cursor, f: (v: Vec<"f32">) => Vec<"f32">): Vec<"f32"> {
+  const sum = b.accF32();
+  const walk = x.copy();
+  b.elements(
+    D,
+    (i, lanes) => {
+      const value = f(walk.load(4 * i, lanes));
+      // Lanes past the row's end hold f(0), which need not be zero.
+      sum.add(lanes < b.lanes ? b.and(value, b.firstLanesMask(lanes)) : value);
+    },
+    (k) => walk.advance(4 * k),
+  );
+  return sumLanes(b, sum);
+}
+
+/** y = x / sqrt(mean(x²) + eps) * weight */
+export function rmsNormProgram(b: Builder, args: Args, D: number, eps: number, weight: DType): void {
+  const x = rowOf(b, args.x, b.tile, D);
+  const y = rowOf(b, args.y, b.tile, D);
+  const squares = sumRow(b, D, x, (v) => b.mul(v, v));
+  const inverse = b.acc(inverseRoot(b, squares, D, eps));
+  const w = b.cursor(args.weight);
+  b.elements(
+    D,
+    (i, lanes) => {
+      const scaled = b.mul(x.load(4 * i, lanes), inverse);
+      y.store(4 * i, b.mul(scaled, loadFloat(w, weight, BYTES[weight] * i, lanes)), lanes);
+    },
+    (k) => {
+      for (const cursor of [x, y]) cursor.advance(4 * k);
+      w.advance(BYTES[weight] * k);
+    },
+  );
+}
+
+/** y = (x - mean) / sqrt(variance + eps) * weight + bias */
+export function layerNormProgram(
+  b: Builder,
+  args: Args,
+  D: number,
+  eps: number,
+  weight: DType,
+  bias: DType,
+): void {
+  const x = rowOf(b, args.x, b.tile, D);
+  const y = rowOf(b, args.y, b.tile, D);
+  const mean = b.acc(
+    b.mul(
+      sumRow(b, D, x, (v) => v),
+      b.f32(1 / D),
+    ),
+  );
+  const squares = sumRow(b, D, x, (v) => {
+    const rest = b.sub(v, mean);
+    return b.mul(rest, rest);
+  });
+  const inverse = b.acc(inverseRoot(b, squares, D, eps));
+  const [w, offset] = [b.cursor(args.weight), b.cursor(args.bias)];
+  b.elements(
+    D,
+    (i, lanes) => {
+      const scaled = b.mul(b.sub(x.load(4 * i, lanes), mean), inverse);
+      const [factor, addend] = [
+        loadFloat(w, weight, BYTES[weight] * i, lanes),
+        loadFloat(offset, bias, BYTES[bias] * i, lanes),
+      ];
+      y.store(4 * i, b.fma(scaled, factor, addend), lanes);
+    },
+    (k) => {
+      for (const cursor of [x, y]) cursor.advance(4 * k);
+      w.advance(BYTES[weight] * k);
+      offset.advance(BYTES[bias] * k);
+    },
+  );
+}
+
+/** 1 / sqrt(sum / D + eps) */
+function inverseRoot(b: Builder, sum: Vec<"f32">, D: number, eps: number): Vec<"f32"> {
+  return b.div(b.f32(1), b.sqrt(b.add(b.mul(sum, b.f32(1 / D)), b.f32(eps))));
+}
+
+/** Copies a row of D numbers of any float type, widened. */
+export function copyRow(b: Builder, D: number, from: Cursor, dtype: DType, to: Cursor): void {
+  b.elements(
+    D,
+    (i, lanes) => to.store(4 * i, loadFloat(from, dtype, BYTES[dtype] * i, lanes), lanes),
+    (k) => {
+      from.advance(BYTES[dtype] * k);
+      to.advance(4 * k);
+    },
+  );
+}
