@@ -16,8 +16,13 @@ export async function loadModel(flags: ModelFlags, signal?: AbortSignal): Promis
   try {
     const hub = { signal, progress_callback: bars.report };
     const processor = await AutoProcessor.from_pretrained(flags.model, hub);
-    const { dtype, device } = flags;
-    const model = await LlavaForConditionalGeneration.from_pretrained(flags.model, { ...hub, dtype, device });
+    const { dtype, device, threads } = flags;
+    const model = await LlavaForConditionalGeneration.from_pretrained(flags.model, {
+      ...hub,
+      dtype,
+      device,
+      threads,
+    });
     return { model, processor, load_ms: performance.now() - begin };
   } finally {
     bars.stop();

@@ -6,6 +6,7 @@ export interface ModelFlags {
   model: string;
   dtype: DTypeName;
   device: DeviceName;
+  threads?: number;
   quiet: boolean;
   verbose: boolean;
   json: boolean;
@@ -40,6 +41,7 @@ export function addModelFlags(command: Command): Command {
         .choices(["auto", "cpu", "reference"] satisfies DeviceName[])
         .default("auto"),
     )
+    .option("--threads <n>", "compute threads (default: one for each core)", wholeNumber(1))
     .option("--json", "print one JSON object", false)
     .option("-q, --quiet", "no progress, the answer alone", false)
     .option("--verbose", "show where an error comes from", false);

@@ -1,23 +1,36 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import type { Device } from "../devices/device.ts";
+import { openNativeDevice } from "../devices/native/open_native_node.ts";
 import { ReferenceDevice } from "../devices/reference/reference_device.ts";
 
 /** Names that `device` takes. */
 export type DeviceName = "auto" | "cpu" | "wasm" | "webgpu" | "reference";
 
+/** How a device is opened. */
+export interface DeviceOptions {
+  /** Compute threads, where the device has several. Default: one for each physical core. */
+  threads?: number;
+}
+
 const NAMES: readonly string[] = ["auto", "cpu", "wasm", "webgpu", "reference"] satisfies DeviceName[];
 
 /**
- * A device of its own for one model.
+ * A device of its own for one model. "auto" and "cpu": machine code where it can be made, else plain TypeScript.
  *
  * @throws UnsupportedError for one that this version does not have
  */
-export async function createDevice(name: string): Promise<Device> {
+export async function createDevice(name: string, { threads }: DeviceOptions = {}): Promise<Device> {
   if (!NAMES.includes(name)) {
     throw new OptionError(`device: expected one of ${NAMES.join(", ")}, got ${JSON.stringify(name)}`, {
       where: "device",
       expected: NAMES,
       got: name,
+    });
+  }
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1 && threads <= 1024)) {
+    throw new OptionError(`threads: expected a whole number from 1 to 1024, got ${threads}`, {
+      where: "threads",
+      got: threads,
     });
   }
   if (name === "wasm" || name === "webgpu") {
@@ -26,5 +39,7 @@ export async function createDevice(name: string): Promise<Device> {
       got: name,
     });
   }
-  return new ReferenceDevice();
+  if (name === "reference") return new ReferenceDevice();
+  const native = await openNativeDevice({ threads });
+  return "reason" in native ? new ReferenceDevice(`there is no machine code here: ${native.reason}`) : native;
 }

@@ -21,6 +21,8 @@ export interface ModelFromPretrainedOptions extends HubOptions {
   /** The older name of `dtype`. */
   torch_dtype?: DTypeName;
   device?: DeviceName;
+  /** Our own: compute threads. Default: one for each physical core. */
+  threads?: number;
   /** As in `model.fp16.safetensors`. */
   variant?: string;
   /** In place of the checkpoint's config.json. */
@@ -89,7 +91,7 @@ export async function loadPretrained(
   checkQuantization(config);
   const repository = await openRepository(name, hub);
   const weights = await openWeights(repository, { variant: own.variant });
-  const device = await createDevice(own.device ?? "auto");
+  const device = await createDevice(own.device ?? "auto", { threads: own.threads });
   try {
     const runtime = new LlavaRuntime(config, device);
     const { signal, progress_callback } = hub;
@@ -118,6 +120,7 @@ interface OwnOptions {
   dtype?: string;
   torch_dtype?: string;
   device?: string;
+  threads?: number;
   variant?: string;
   config?: LlavaConfig;
   attn_implementation?: unknown;
@@ -128,6 +131,7 @@ const OWN: readonly (keyof OwnOptions)[] = [
   "dtype",
   "torch_dtype",
   "device",
+  "threads",
   "variant",
   "config",
   "attn_implementation",

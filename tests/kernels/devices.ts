@@ -1,6 +1,6 @@
 import { describe, type TestContext, test } from "vitest";
 import type { Device } from "../../src/devices/device.ts";
-import { openNativeDevice } from "../../src/devices/native/open_native.ts";
+import { openNativeDevice } from "../../src/devices/native/open_native_node.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 
 /** A device that the contract suites run on. */

@@ -6,6 +6,7 @@ import { lowerX64 } from "../../codegen/x64/lower.ts";
 import { CodeMemory } from "./code.ts";
 import { loadKoffi } from "./koffi.ts";
 import { Region } from "./memory.ts";
+import { bf16DotPays } from "./probe.ts";
 import { chooseTarget, cpuLevel, detectProcessor, type Processor, requestAmx } from "./processor.ts";
 import { openSystem, type System } from "./system.ts";
 
@@ -85,9 +86,13 @@ export function openEngine(restrict = process.env.LLAVA_CPU): NativeEngine | { r
   try {
     const processor = detectProcessor(system, code);
     const target = chooseTarget(processor, level, () => requestAmx(system, code));
-    if (!("reason" in target)) return new NativeEngine(system, code, processor, target);
-    code.free();
-    return target;
+    if ("reason" in target) {
+      code.free();
+      return target;
+    }
+    const engine = new NativeEngine(system, code, processor, target);
+    if (!target.bf16Dot || bf16DotPays(engine)) return engine;
+    return new NativeEngine(system, code, processor, { ...target, bf16Dot: false });
   } catch (error) {
     code.free();
     return { reason: error instanceof Error ? error.message : String(error) };

@@ -22,8 +22,14 @@ function nextTurn(): Promise<void> {
  */
 export class ReferenceDevice extends RecordingDevice {
   readonly kind = "reference";
-  readonly description = "plain TypeScript on one thread (slow; it defines what is right)";
+  readonly description: string;
   readonly #living = new Map<Value, TypedArray>();
+
+  /** @param why this device and no faster one, for people */
+  constructor(why = "it defines what is right") {
+    super();
+    this.description = `plain TypeScript on one thread (slow; ${why})`;
+  }
 
   get bytes(): number {
     let sum = 0;
