@@ -1,5 +1,7 @@
 import { OptionError, ShapeError } from "../base/errors.ts";
-import type { Rotary } from "../nn/attention.ts";
+import type { Device } from "../devices/device.ts";
+import { type Rotary, type RotaryFrequencies, rotaryOfAngles } from "../nn/rotary.ts";
+import type { Rows } from "../nn/rows.ts";
 import type { RopeParameters } from "./rope_parameters.ts";
 import { headDim } from "./text_config.ts";
 
@@ -39,17 +41,17 @@ function defaultFrequencies(theta: number, dim: number): Float32Array {
 }
 
 /** The models here turn whole heads in this type, whatever `partial_rotary_factor` says. */
-function computeDefault({ theta, head }: RopeInput): Rotary {
+function computeDefault({ theta, head }: RopeInput): RotaryFrequencies {
   return { inv_freq: defaultFrequencies(theta, head), attention_scaling: 1 };
 }
 
-function computeLinear({ theta, dim, parameters }: RopeInput): Rotary {
+function computeLinear({ theta, dim, parameters }: RopeInput): RotaryFrequencies {
   const factor = fround(numberOf(parameters, "factor"));
   return { inv_freq: defaultFrequencies(theta, dim).map((f) => f / factor), attention_scaling: 1 };
 }
 
 /** NTK scaling: the base grows with the length, once that is past what the model was trained with. */
-function computeDynamic({ theta, dim, parameters, longest }: RopeInput, length = 0): Rotary {
+function computeDynamic({ theta, dim, parameters, longest }: RopeInput, length = 0): RotaryFrequencies {
   const factor = numberOf(parameters, "factor");
   const stretch = (factor * Math.max(length, longest)) / longest - (factor - 1);
   const base = theta * stretch ** (dim / (dim - 2));
@@ -57,7 +59,7 @@ function computeDynamic({ theta, dim, parameters, longest }: RopeInput, length =
 }
 
 /** YaRN (arXiv 2309.00071): slow dimensions are interpolated, fast ones left alone, a ramp between. */
-function computeYarn({ theta, dim, parameters, longest, original }: RopeInput): Rotary {
+function computeYarn({ theta, dim, parameters, longest, original }: RopeInput): RotaryFrequencies {
   const factor = parameters.factor ?? longest / original;
   const correction = (rotations: number): number =>
     (dim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
@@ -83,7 +85,10 @@ function yarnScaling({ attention_factor, mscale, mscale_all_dim }: RopeParameter
 }
 
 /** LongRoPE: a factor for each dimension, one set up to the first training length and one past it. */
-function computeLongrope({ theta, dim, parameters, longest, original }: RopeInput, length = 0): Rotary {
+function computeLongrope(
+  { theta, dim, parameters, longest, original }: RopeInput,
+  length = 0,
+): RotaryFrequencies {
   const name = length > original ? "long_factor" : "short_factor";
   const factors = parameters[name] ?? [];
   const base = powers(theta, dim);
@@ -100,7 +105,7 @@ function computeLongrope({ theta, dim, parameters, longest, original }: RopeInpu
 }
 
 /** Llama 3.1: long wavelengths are stretched by `factor`, short ones left alone, a ramp between. */
-function computeLlama3({ theta, dim, parameters, original }: RopeInput): Rotary {
+function computeLlama3({ theta, dim, parameters, original }: RopeInput): RotaryFrequencies {
   const factor = fround(numberOf(parameters, "factor"));
   const low = numberOf(parameters, "low_freq_factor");
   const high = numberOf(parameters, "high_freq_factor");
@@ -118,7 +123,9 @@ function computeLlama3({ theta, dim, parameters, original }: RopeInput): Rotary 
  * Rotary frequencies by `rope_type`. `length` is the longest sequence in tokens; `dynamic` and `longrope` depend
  * on it.
  */
-const ROPE_INIT_FUNCTIONS: Readonly<Record<string, (input: RopeInput, length?: number) => Rotary>> = {
+const ROPE_INIT_FUNCTIONS: Readonly<
+  Record<string, (input: RopeInput, length?: number) => RotaryFrequencies>
+> = {
   default: computeDefault,
   linear: computeLinear,
   dynamic: computeDynamic,
@@ -136,7 +143,7 @@ const FIXED_TYPES = ["default", "linear", "yarn", "llama3"];
  * @param length tokens of the longest sequence so far
  * @throws OptionError where the type is not known
  */
-export function ropeFrequencies(config: RopeConfig, length = 0): Rotary {
+export function ropeFrequencies(config: RopeConfig, length = 0): RotaryFrequencies {
   const { rope_parameters: parameters, max_position_embeddings: longest } = config;
   const compute = Object.hasOwn(ROPE_INIT_FUNCTIONS, parameters.rope_type)
     ? ROPE_INIT_FUNCTIONS[parameters.rope_type]
@@ -155,22 +162,33 @@ export function ropeFrequencies(config: RopeConfig, length = 0): Rotary {
   return compute({ parameters, head, dim, theta: parameters.rope_theta, longest, original }, length);
 }
 
-const fixed = new WeakMap<RopeConfig, Rotary>();
+/** What of the rows the angles depend on. */
+type RotaryRows = Pick<Rows, "positions" | "ranges">;
 
-/**
- * The rotary frequencies for the next rows. Those of a type that depends on the length are of the longest sequence
- * among them, as in Transformers; unlike there, nothing is remembered of longer sequences that came before.
- */
-export function rotaryOf(
-  config: RopeConfig,
-  rows: { readonly ranges: readonly { readonly rows: number; readonly past: number }[] },
-): Rotary {
+const fixed = new WeakMap<RopeConfig, RotaryFrequencies>();
+
+function frequenciesFor(config: RopeConfig, length: number): RotaryFrequencies {
   const known = fixed.get(config);
   if (known !== undefined) return known;
-  const length = Math.max(0, ...rows.ranges.map(({ rows: own, past }) => own + past));
-  const rotary = ropeFrequencies(config, length);
-  if (FIXED_TYPES.includes(config.rope_parameters.rope_type)) fixed.set(config, rotary);
-  return rotary;
+  const frequencies = ropeFrequencies(config, length);
+  if (FIXED_TYPES.includes(config.rope_parameters.rope_type)) fixed.set(config, frequencies);
+  return frequencies;
+}
+
+/**
+ * Inside a step: the angles of the next rows. Frequencies that depend on the length are those of the longest sequence
+ * of the same call, as in Transformers; unlike there, calls that came before or run beside change nothing.
+ */
+export function rotaryOf(device: Device, config: RopeConfig, { positions, ranges }: RotaryRows): Rotary {
+  const { inv_freq, attention_scaling } = frequenciesFor(config, 0);
+  const F = inv_freq.length;
+  const angles = new Float32Array(positions.length * F);
+  for (const { first, rows, longest } of ranges) {
+    const { inv_freq: own } = frequenciesFor(config, longest);
+    for (let t = first; t < first + rows; t++)
+      for (let j = 0; j < F; j++) angles[t * F + j] = positions[t] * own[j];
+  }
+  return rotaryOfAngles(device, angles, F, attention_scaling);
 }
 
 function numberOf(

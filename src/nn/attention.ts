@@ -7,7 +7,6 @@ import {
   pagedAttentionWeights,
 } from "../kernels/attention.ts";
 import { cacheWrite } from "../kernels/cache.ts";
-import { rope } from "../kernels/rope.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { LayerCache } from "./kv_cache.ts";
 import type { Rows } from "./rows.ts";
@@ -20,19 +19,6 @@ export interface Heads {
   head_dim: number;
   /** Keys a row sees, its own included; 0: all. */
   window?: number;
-}
-
-/** Rotary frequencies and the factor on cosine and sine. */
-export interface Rotary {
-  inv_freq: Float32Array;
-  attention_scaling: number;
-}
-
-/** Turns each head by its row's position. [T, H*d] -> [T, H*d] */
-export function rotate(x: Value, rows: Rows, heads: number, { inv_freq, attention_scaling }: Rotary): Value {
-  const frequencies = x.device.upload(new Tensor("float32", [inv_freq.length], inv_freq));
-  const inputs = { x, positions: rows.positions, inv_freq: frequencies };
-  return x.device.run(rope, inputs, { heads, scaling: attention_scaling });
 }
 
 /**

@@ -7,6 +7,11 @@ export interface Segment {
   cache: KVCache;
   /** The position of each row, for the rotary embedding. */
   positions: readonly number[];
+  /**
+   * Tokens of the longest sequence among those of its call, for rotary frequencies that depend on the length. Without:
+   * the largest position among all segments, and one.
+   */
+  longest?: number;
   /** Its one row sees nothing, itself included: padding, as Transformers computes it. */
   blind?: boolean;
 }
@@ -18,6 +23,8 @@ export interface Range {
   readonly rows: number;
   /** Tokens that its cache held before; -1 for a row that sees nothing. */
   readonly past: number;
+  /** Tokens of the longest sequence of its call. */
+  readonly longest: number;
 }
 
 /**
@@ -28,8 +35,8 @@ export class Rows {
   /** T */
   readonly count: number;
   readonly ranges: readonly Range[];
-  /** int32 [T] */
-  readonly positions: Value;
+  /** [T] */
+  readonly positions: readonly number[];
   /** int32 [S, 4]: first row, rows, keys before them, first entry in `pages` */
   readonly table: Value;
   /** int32 [P] */
@@ -45,8 +52,9 @@ export class Rows {
     const table: number[] = [];
     const pages: number[] = [];
     const ranges: Range[] = [];
-    for (const { cache, positions: own, blind } of segments) {
-      const range = { first: positions.length, rows: own.length, past: blind ? -1 : cache.length };
+    const reach = segments.reduce((most, { positions }) => Math.max(most, reachOf(positions)), 0);
+    for (const { cache, positions: own, blind, longest = reach } of segments) {
+      const range = { first: positions.length, rows: own.length, past: blind ? -1 : cache.length, longest };
       ranges.push(range);
       table.push(range.first, range.rows, range.past, pages.length);
       slots.push(...cache.append(own.length));
@@ -57,7 +65,7 @@ export class Rows {
       device.upload(new Tensor("int32", shape, Int32Array.from(numbers)));
     this.count = positions.length;
     this.ranges = ranges;
-    this.positions = upload(positions, positions.length);
+    this.positions = positions;
     this.slots = upload(slots, slots.length);
     this.table = upload(table, segments.length, 4);
     this.pages = upload(pages, pages.length);
@@ -72,4 +80,9 @@ export class Rows {
   weightsSize(heads: number): number {
     return this.ranges.reduce((sum, { rows, past }) => sum + heads * rows * (past + rows), 0);
   }
+}
+
+/** Tokens of a sequence with these positions: the largest, and one. */
+export function reachOf(positions: readonly number[]): number {
+  return positions.reduce((most, position) => Math.max(most, position + 1), 0);
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { env } from "../../src/base/env.ts";
 import { OptionError } from "../../src/base/errors.ts";
+import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 import { LlamaConfig } from "../../src/models/llama/configuration_llama.ts";
 import { ropeFrequencies, rotaryOf } from "../../src/models/modeling_rope_utils.ts";
 
@@ -30,14 +31,29 @@ describe("rotary frequencies as Transformers computes them", () => {
     });
   }
 
-  test("the longest sequence of a step decides", () => {
-    const long = ropes.find(({ name, length }) => name === "dynamic" && length === 300);
-    const config = new LlamaConfig(long?.config);
+  test("the longest sequence of a call decides, and no other call's", async () => {
+    const recorded = (length: number) =>
+      ropes.find((rope) => rope.name === "dynamic" && rope.length === length)?.inv_freq ?? [];
+    const config = new LlamaConfig(ropes.find(({ name }) => name === "dynamic")?.config);
+    const positions = [3, 298, 299, 7];
     const ranges = [
-      { rows: 1, past: 3 },
-      { rows: 2, past: 298 },
+      { first: 0, rows: 1, past: 3, longest: 300 },
+      { first: 1, rows: 2, past: 298, longest: 300 },
+      { first: 3, rows: 1, past: 7, longest: 8 },
     ];
-    expect(rotaryOf(config, { ranges }).inv_freq[5]).toBeCloseTo(long?.inv_freq[5] ?? 0, 7);
+    const device = new ReferenceDevice();
+    const [cos, sin] = await device.step(() => {
+      const rotary = rotaryOf(device, config, { positions, ranges });
+      return [rotary.cos, rotary.sin];
+    });
+    const long = recorded(300);
+    const short = recorded(0);
+    expect(long[5]).not.toBeCloseTo(short[5], 7);
+    for (const [t, position] of positions.entries())
+      for (const [j, f] of (t < 3 ? long : short).entries()) {
+        expect(cos.data[t * long.length + j]).toBeCloseTo(Math.cos(Math.fround(position * f)), 4);
+        expect(sin.data[t * long.length + j]).toBeCloseTo(Math.sin(Math.fround(position * f)), 4);
+      }
   });
 
   test("an unknown type is named", () => {
