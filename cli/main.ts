@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../src/index.ts";
 import { addChat } from "./commands/chat.ts";
 import { addDescribe } from "./commands/describe.ts";
+import { addEval } from "./commands/eval.ts";
 import { addInfo } from "./commands/info.ts";
 import { addPull } from "./commands/pull.ts";
 import { errorText, exitCode } from "./errors.ts";
@@ -22,7 +23,7 @@ function createProgram(): Command {
     .version(version, "-V, --version")
     .showHelpAfterError("(add --help for the options and examples)")
     .addHelpText("after", EXAMPLES);
-  for (const add of [addDescribe, addChat, addPull, addInfo]) add(program);
+  for (const add of [addDescribe, addChat, addEval, addPull, addInfo]) add(program);
   for (const command of [program, ...program.commands]) command.exitOverride();
   return program;
 }

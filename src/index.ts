@@ -75,6 +75,7 @@ export {
 } from "./generation/logits_process/repetition.ts";
 export { SynthIDTextWatermarkLogitsProcessor } from "./generation/logits_process/synthid.ts";
 export { WatermarkLogitsProcessor } from "./generation/logits_process/watermark.ts";
+export { StopStringCriteria } from "./generation/stop_strings.ts";
 export { StoppingCriteria } from "./generation/stopping_base.ts";
 export {
   ConfidenceCriteria,
@@ -107,6 +108,7 @@ export { CLIPImageProcessor, CLIPImageProcessorFast } from "./models/clip/image_
 export { CLIPImageProcessorPil } from "./models/clip/image_processing_pil_clip.ts";
 export { PreTrainedConfig } from "./models/configuration_utils.ts";
 export { LlamaConfig } from "./models/llama/configuration_llama.ts";
+export { LlamaTokenizer, LlamaTokenizerFast } from "./models/llama/tokenization_llama.ts";
 export { LlavaConfig } from "./models/llava/configuration_llava.ts";
 export { LlavaImageProcessor, LlavaImageProcessorFast } from "./models/llava/image_processing_llava.ts";
 export { LlavaImageProcessorPil } from "./models/llava/image_processing_pil_llava.ts";
@@ -118,14 +120,18 @@ export {
   PixtralImageProcessor,
   PixtralImageProcessorFast,
 } from "./models/pixtral/image_processing_pixtral.ts";
+export { PixtralProcessor } from "./models/pixtral/processing_pixtral.ts";
 export { BatchFeature } from "./models/processing/batch_feature.ts";
+export { ProcessorMixin } from "./models/processing/processing_utils.ts";
 export { Qwen2Config } from "./models/qwen2/configuration_qwen2.ts";
 export { SiglipVisionConfig } from "./models/siglip/configuration_siglip.ts";
 export { SiglipImageProcessorPil } from "./models/siglip/image_processing_pil_siglip.ts";
 export { SiglipImageProcessor, SiglipImageProcessorFast } from "./models/siglip/image_processing_siglip.ts";
 export { BatchEncoding } from "./models/tokenization/batch_encoding.ts";
+export type { ChatMessage, Conversation } from "./models/tokenization/chat.ts";
 export { PreTrainedTokenizerFast, TokenizersBackend } from "./models/tokenization_utils_tokenizers.ts";
 export { DynamicCache } from "./nn/dynamic_cache.ts";
 export type { DType } from "./tensor/dtype.ts";
 export { Tensor } from "./tensor/tensor.ts";
+export { DecodeStream } from "./text/decode_stream.ts";
 export { version } from "./version.ts";
