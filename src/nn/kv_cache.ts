@@ -1,5 +1,5 @@
 import { OptionError } from "../base/errors.ts";
-import type { Device, Value } from "../devices/device.ts";
+import type { Device, Spec, Value } from "../devices/device.ts";
 import { copyPage, copyPool } from "../kernels/cache.ts";
 
 /** Tokens a page holds. */
@@ -48,8 +48,9 @@ export class PagePool {
   /** Gives `n` pages, making the pools larger where they do not suffice. */
   async take(n: number): Promise<number[]> {
     while (this.#spare.length < n) {
-      this.#growing = this.#growing.then(() => this.#grow(n - this.#spare.length));
-      await this.#growing;
+      const growth = this.#growing.then(() => this.#grow(n - this.#spare.length));
+      this.#growing = growth.catch(() => {});
+      await growth;
     }
     const pages = this.#spare.splice(this.#spare.length - n, n).reverse();
     for (const page of pages) this.#counts[page] = 1;
@@ -90,19 +91,33 @@ export class PagePool {
     if (missing <= 0) return;
     const old = this.#counts.length;
     const pages = Math.max(old + missing, 2 * old, 4);
-    const { layers, kv_heads, head_dim } = this.#shape;
-    const shape = [pages, kv_heads, PAGE, head_dim];
-    for (let i = 0; i < layers; i++) {
-      const fresh = {
-        keys: this.#device.allocate({ dtype: "float32", shape }),
-        values: this.#device.allocate({ dtype: "float32", shape }),
-      };
-      if (old > 0) await this.#move(this.#layers[i], fresh);
-      this.#layers[i] = fresh;
-    }
+    for (let i = 0; i < this.#shape.layers; i++) await this.#enlarge(i, pages);
     for (let page = pages - 1; page >= old; page--) {
       this.#counts[page] = 0;
       this.#spare.push(page);
+    }
+  }
+
+  /** Moves a layer to larger pools, unless a growth that failed half way has done so already. */
+  async #enlarge(i: number, pages: number): Promise<void> {
+    const old: LayerCache | undefined = this.#layers[i];
+    if (old && old.keys.shape[0] >= pages) return;
+    const fresh = this.#allocate(pages);
+    const moved = old ? this.#move(old, fresh) : undefined;
+    // Before anything is awaited: what is recorded meanwhile must be written to the new pools, after the move.
+    this.#layers[i] = fresh;
+    await moved;
+  }
+
+  #allocate(pages: number): LayerCache {
+    const { kv_heads, head_dim } = this.#shape;
+    const spec: Spec = { dtype: "float32", shape: [pages, kv_heads, PAGE, head_dim] };
+    const keys = this.#device.allocate(spec);
+    try {
+      return { keys, values: this.#device.allocate(spec) };
+    } catch (error) {
+      this.#device.free(keys);
+      throw error;
     }
   }
 
@@ -110,10 +125,10 @@ export class PagePool {
     await this.#device.step(() => {
       this.#device.run(copyPool, { target: to.keys, source: from.keys }, {});
       this.#device.run(copyPool, { target: to.values, source: from.values }, {});
+      this.#device.free(from.keys);
+      this.#device.free(from.values);
       return [];
     });
-    this.#device.free(from.keys);
-    this.#device.free(from.values);
   }
 }
 
@@ -161,9 +176,9 @@ export class KVCache {
 
   /** Forgets all but the first `length` tokens. */
   crop(length: number): void {
-    const needed = Math.ceil(length / PAGE);
+    this.#length = Math.min(length, this.#length);
+    const needed = Math.ceil(this.#length / PAGE);
     for (const page of this.#pages.splice(needed)) this.pool.release(page);
-    this.#length = length;
   }
 
   /** A second sequence that begins with the same tokens. Its pages are shared until one of the two writes. */

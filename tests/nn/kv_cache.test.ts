@@ -1,0 +1,356 @@
+import { describe, expect, test } from "vitest";
+import { OptionError } from "../../src/base/errors.ts";
+import type { Spec, Value } from "../../src/devices/device.ts";
+import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
+import { cacheWrite } from "../../src/kernels/cache.ts";
+import { KVCache, PagePool } from "../../src/nn/kv_cache.ts";
+import { sizeOf, Tensor } from "../../src/tensor/tensor.ts";
+import { seeded } from "../random.ts";
+
+const SHAPE = { layers: 2, kv_heads: 2, head_dim: 3 };
+const WIDTH = SHAPE.kv_heads * SHAPE.head_dim;
+const PAGE = 64;
+
+/** What a layer keeps of a token: every number says whose it is. */
+function row(token: number, layer: number, values: boolean): number[] {
+  return Array.from({ length: WIDTH }, (_, i) => token * 100 + layer * 20 + i + 1 + (values ? 0.5 : 0));
+}
+
+class Lab {
+  readonly device: ReferenceDevice;
+  readonly pool: PagePool;
+
+  constructor(device = new ReferenceDevice()) {
+    this.device = device;
+    this.pool = new PagePool(device, SHAPE);
+  }
+
+  cache(): KVCache {
+    return new KVCache(this.pool);
+  }
+
+  /** Room, then the step that fills it. */
+  async append(cache: KVCache, tokens: readonly number[]): Promise<void> {
+    await cache.prepare(tokens.length);
+    await this.fill(cache, tokens);
+  }
+
+  /** The step alone. */
+  async fill(cache: KVCache, tokens: readonly number[]): Promise<void> {
+    await this.device.step(() => {
+      const slots = this.device.upload(
+        new Tensor("int32", [tokens.length], Int32Array.from(cache.append(tokens.length))),
+      );
+      for (let layer = 0; layer < SHAPE.layers; layer++) {
+        const { keys, values } = this.pool.layer(layer);
+        this.#write(
+          keys,
+          tokens.flatMap((token) => row(token, layer, false)),
+          slots,
+        );
+        this.#write(
+          values,
+          tokens.flatMap((token) => row(token, layer, true)),
+          slots,
+        );
+      }
+      return [];
+    });
+  }
+
+  #write(pool: Value, numbers: number[], slots: Value): void {
+    const x = this.device.upload(new Tensor("float32", [slots.shape[0], WIDTH], numbers));
+    this.device.run(cacheWrite, { pool, x, slots }, {});
+  }
+
+  /** Checks that a cache holds just these tokens, in every layer. */
+  async expectHeld(cache: KVCache, tokens: readonly number[]): Promise<void> {
+    expect(cache.length).toBe(tokens.length);
+    if (tokens.length === 0) return;
+    for (let layer = 0; layer < SHAPE.layers; layer++) {
+      const { keys, values } = this.pool.layer(layer);
+      const pools = await this.device.step(() => [keys, values]);
+      for (const [kind, pool] of pools.entries())
+        for (const [j, token] of tokens.entries())
+          expect(held(pool, cache.pages, j), `token ${j}`).toEqual(row(token, layer, kind === 1));
+    }
+  }
+}
+
+/** The numbers of token `j` in a pool. */
+function held({ data }: Tensor, pages: readonly number[], j: number): number[] {
+  const { kv_heads, head_dim } = SHAPE;
+  return Array.from({ length: WIDTH }, (_, i) => {
+    const head = pages[Math.floor(j / PAGE)] * kv_heads + Math.floor(i / head_dim);
+    return Number(data[(head * PAGE + (j % PAGE)) * head_dim + (i % head_dim)]);
+  });
+}
+
+function tokens(from: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => from + i);
+}
+
+describe("a sequence", () => {
+  test("holds what was appended, over pages", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    let next = 0;
+    for (const count of [1, 62, 1, 1, 80, 3]) {
+      await lab.append(cache, tokens(next, count));
+      next += count;
+    }
+    await lab.expectHeld(cache, tokens(0, 148));
+    expect(cache.pages.length).toBe(3);
+    expect(lab.pool.used).toBe(3);
+  });
+
+  test("takes no more pages for room that was prepared and not used", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await cache.prepare(100);
+    await cache.prepare(100);
+    await cache.prepare(3);
+    expect(lab.pool.used).toBe(2);
+    await lab.append(cache, tokens(0, 128));
+    await lab.expectHeld(cache, tokens(0, 128));
+    expect(lab.pool.used).toBe(2);
+  });
+
+  test("forgets what is cropped, and gives the pages back", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 200));
+    cache.crop(70);
+    expect(lab.pool.used).toBe(2);
+    await lab.append(cache, tokens(500, 60));
+    await lab.expectHeld(cache, [...tokens(0, 70), ...tokens(500, 60)]);
+    cache.crop(64);
+    expect(lab.pool.used).toBe(1);
+    await lab.append(cache, [900]);
+    await lab.expectHeld(cache, [...tokens(0, 64), 900]);
+    cache.crop(300);
+    expect(cache.length).toBe(65);
+    cache.crop(0);
+    expect(lab.pool.used).toBe(0);
+    await lab.append(cache, [901]);
+    await lab.expectHeld(cache, [901]);
+  });
+
+  test("gives all pages back once it is disposed, and cannot be used again", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 130));
+    cache.dispose();
+    cache.dispose();
+    const unused = lab.cache();
+    await unused.prepare(100);
+    unused.dispose();
+    expect(lab.pool.used).toBe(0);
+    await expect(cache.prepare(1)).rejects.toThrow(OptionError);
+  });
+});
+
+describe("a clone", () => {
+  test("shares pages until one of the two writes, then both go their own way", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 100));
+    const copy = cache.clone();
+    expect(copy.pages).toEqual(cache.pages);
+    expect(lab.pool.used).toBe(2);
+
+    await lab.append(copy, tokens(300, 5));
+    expect(copy.pages[0]).toBe(cache.pages[0]);
+    expect(copy.pages[1]).not.toBe(cache.pages[1]);
+    expect(lab.pool.used).toBe(3);
+    await lab.append(cache, tokens(700, 90));
+    expect(lab.pool.used).toBe(4);
+    await lab.expectHeld(copy, [...tokens(0, 100), ...tokens(300, 5)]);
+    await lab.expectHeld(cache, [...tokens(0, 100), ...tokens(700, 90)]);
+  });
+
+  test("needs no copy where the last page is full", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 64));
+    const copy = cache.clone();
+    await lab.append(copy, [5]);
+    expect(lab.pool.used).toBe(2);
+    await lab.append(cache, [6]);
+    expect(lab.pool.used).toBe(3);
+    await lab.expectHeld(copy, [...tokens(0, 64), 5]);
+    await lab.expectHeld(cache, [...tokens(0, 64), 6]);
+  });
+
+  test("takes no part in room that was only prepared", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 10));
+    await cache.prepare(200);
+    const copy = cache.clone();
+    expect(copy.pages.length).toBe(1);
+    copy.dispose();
+    cache.dispose();
+    expect(lab.pool.used).toBe(0);
+  });
+
+  test("that is cropped into a shared page copies it before it writes", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 128));
+    const copy = cache.clone();
+    copy.crop(30);
+    await lab.append(copy, tokens(400, 50));
+    await lab.expectHeld(copy, [...tokens(0, 30), ...tokens(400, 50)]);
+    await lab.expectHeld(cache, tokens(0, 128));
+  });
+
+  test("keeps the pages when the first is disposed, in any order", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 100));
+    const copies = [cache.clone(), cache.clone(), cache.clone()];
+    await lab.append(copies[1], [55]);
+    cache.dispose();
+    copies[2].dispose();
+    expect(lab.pool.used).toBe(3);
+    await lab.append(copies[0], [77]);
+    expect(lab.pool.used).toBe(3);
+    await lab.expectHeld(copies[0], [...tokens(0, 100), 77]);
+    await lab.expectHeld(copies[1], [...tokens(0, 100), 55]);
+    copies[0].dispose();
+    copies[1].dispose();
+    expect(lab.pool.used).toBe(0);
+  });
+
+  test("and its original may make room at once", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 100));
+    const copies = [cache.clone(), cache.clone(), cache];
+    await Promise.all(copies.map((copy, i) => lab.append(copy, [i])));
+    for (const [i, copy] of copies.entries()) await lab.expectHeld(copy, [...tokens(0, 100), i]);
+    for (const copy of copies) copy.dispose();
+    expect(lab.pool.used).toBe(0);
+  });
+});
+
+describe("the pool", () => {
+  test("grows without touching what others hold", async () => {
+    const lab = new Lab();
+    const [first, second] = [lab.cache(), lab.cache()];
+    await lab.append(first, tokens(0, 100));
+    const before = lab.device.bytes;
+    await lab.append(second, tokens(1000, 700));
+    expect(lab.device.bytes).toBeGreaterThan(before);
+    await lab.expectHeld(first, tokens(0, 100));
+    await lab.expectHeld(second, tokens(1000, 700));
+    await lab.append(first, tokens(100, 300));
+    await lab.expectHeld(first, tokens(0, 400));
+    await lab.expectHeld(second, tokens(1000, 700));
+  });
+
+  test("loses nothing of what is appended to one sequence while it grows for another", async () => {
+    const lab = new Lab();
+    const [first, second] = [lab.cache(), lab.cache()];
+    await lab.append(first, tokens(0, 10));
+    await first.prepare(50);
+    let done = false;
+    const growing = second.prepare(2000).then(() => {
+      done = true;
+    });
+    let next = 10;
+    while (!done && next < 60) await lab.fill(first, [next++]);
+    await growing;
+    expect(next).toBeGreaterThan(11);
+    await lab.expectHeld(first, tokens(0, next));
+  });
+
+  test("holds no more than its pages once it has grown", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    for (let i = 0; i < 12; i++) await lab.append(cache, tokens(i * 64, 64));
+    await lab.device.step(() => []);
+    const pages = lab.pool.layer(0).keys.shape[0];
+    expect(pages).toBeGreaterThanOrEqual(12);
+    expect(pages).toBeLessThanOrEqual(24);
+    expect(lab.device.bytes).toBe(pages * PAGE * WIDTH * 4 * SHAPE.layers * 2);
+    lab.pool.dispose();
+    await lab.device.step(() => []);
+    expect(lab.device.bytes).toBe(0);
+  });
+
+  test("gives no page to two sequences that ask at once", async () => {
+    const lab = new Lab();
+    const caches = Array.from({ length: 9 }, () => lab.cache());
+    await Promise.all(caches.map((cache, i) => lab.append(cache, tokens(i * 1000, 30 + i * 40))));
+    const pages = caches.flatMap((cache) => cache.pages);
+    expect(new Set(pages).size).toBe(pages.length);
+    expect(lab.pool.used).toBe(pages.length);
+    for (const [i, cache] of caches.entries()) await lab.expectHeld(cache, tokens(i * 1000, 30 + i * 40));
+  });
+
+  test("gives pages again that were given back, and does not grow for them", async () => {
+    const lab = new Lab();
+    const other = lab.cache();
+    await lab.append(other, tokens(5000, 70));
+    for (let i = 0; i < 20; i++) {
+      const cache = lab.cache();
+      await lab.append(cache, tokens(i * 10, 120));
+      await lab.expectHeld(cache, tokens(i * 10, 120));
+      cache.dispose();
+    }
+    expect(lab.pool.layer(0).keys.shape[0]).toBe(4);
+    await lab.expectHeld(other, tokens(5000, 70));
+  });
+
+  test("that cannot grow fails who asked, and goes on for the others", async () => {
+    // Room for the larger pools of the first layer, but not of the second.
+    class Small extends ReferenceDevice {
+      override allocate(spec: Spec): Value {
+        if (this.bytes + 4 * sizeOf(spec.shape) > 300_000) throw new RangeError("out of memory");
+        return super.allocate(spec);
+      }
+    }
+    const lab = new Lab(new Small());
+    const [first, greedy, third] = [lab.cache(), lab.cache(), lab.cache()];
+    await lab.append(first, tokens(0, 100));
+    await expect(greedy.prepare(64 * 60)).rejects.toThrow("out of memory");
+    greedy.dispose();
+    await lab.append(third, tokens(300, 500));
+    await lab.append(first, tokens(100, 100));
+    await lab.expectHeld(first, tokens(0, 200));
+    await lab.expectHeld(third, tokens(300, 500));
+    third.dispose();
+    first.dispose();
+    expect(lab.pool.used).toBe(0);
+  });
+
+  test("keeps count through any course of events", async () => {
+    const random = seeded("events");
+    const lab = new Lab();
+    const live: { cache: KVCache; held: number[] }[] = [];
+    for (let i = 0; i < 150; i++) {
+      const at = Math.floor(random() * live.length);
+      const one = live[at];
+      const event = random();
+      if (!one || event < 0.15) live.push({ cache: lab.cache(), held: [] });
+      else if (event < 0.35 && live.length < 8) live.push({ cache: one.cache.clone(), held: [...one.held] });
+      else if (event < 0.5) {
+        one.held.length = Math.floor(random() * (one.held.length + 1));
+        one.cache.crop(one.held.length);
+      } else if (event < 0.6) {
+        one.cache.dispose();
+        live.splice(at, 1);
+      } else {
+        const added = tokens(i * 100, 1 + Math.floor(random() * 70));
+        await lab.append(one.cache, added);
+        one.held.push(...added);
+      }
+      expect(lab.pool.used).toBe(new Set(live.flatMap(({ cache }) => cache.pages)).size);
+    }
+    for (const { cache, held } of live) await lab.expectHeld(cache, held);
+    for (const { cache } of live) cache.dispose();
+    expect(lab.pool.used).toBe(0);
+  });
+});
