@@ -10,6 +10,11 @@ export function exitCode(error: unknown): number {
   return error instanceof UsageError ? 2 : 1;
 }
 
+/** A text whose line breaks are spaces. */
+export function oneLine(text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, " ");
+}
+
 /** One readable line; with `verbose` the stack below it. Undefined where commander has said it already. */
 export function errorText(error: unknown, verbose: boolean): string | undefined {
   if (error instanceof CommanderError) return undefined;
@@ -17,6 +22,6 @@ export function errorText(error: unknown, verbose: boolean): string | undefined 
   const known = error instanceof LlavaError || error instanceof UsageError;
   const message = isError ? error.message : String(error);
   const text = known || !isError ? message : `${error.name}: ${message}`;
-  const line = `error: ${text.replace(/\s*\n\s*/g, " ")}`;
+  const line = `error: ${oneLine(text)}`;
   return verbose && isError && error.stack ? `${line}\n${error.stack}` : line;
 }

@@ -6,7 +6,7 @@ import { addDescribe } from "./commands/describe.ts";
 import { addEval } from "./commands/eval.ts";
 import { addInfo } from "./commands/info.ts";
 import { addPull } from "./commands/pull.ts";
-import { errorText, exitCode } from "./errors.ts";
+import { errorText, exitCode, oneLine } from "./errors.ts";
 
 const EXAMPLES = `
 Examples:
@@ -21,10 +21,10 @@ function createProgram(): Command {
   const program = new Command("llava")
     .description("Looks at pictures and talks about them. Runs published LLaVA checkpoints as they are.")
     .version(version, "-V, --version")
-    .showHelpAfterError("(add --help for the options and examples)")
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the options)\n`) })
     .addHelpText("after", EXAMPLES);
   for (const add of [addDescribe, addChat, addEval, addPull, addInfo]) add(program);
-  for (const command of [program, ...program.commands]) command.exitOverride();
   return program;
 }
 

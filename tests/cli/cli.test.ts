@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -115,8 +115,7 @@ describe("describe", () => {
       [["paint"], /unknown command 'paint'/],
     ] as const) {
       const result = await llava([...args]);
-      expect(result.stderr).toMatch(text);
-      expect(result.code).toBe(2);
+      expectOneLine(result, 2, text);
     }
   });
 });
@@ -150,6 +149,28 @@ test("info: the machine, and what a model needs", async () => {
   });
   expect(model.weights_bytes.bfloat16).toBe(2 * model.parameters);
   expect((await llava(["info"])).stdout).toMatch(/processor/);
+});
+
+test("eval: asks the model, goes on where it stopped, and scores", async () => {
+  const questions = join(folder, "questions.jsonl");
+  const answers = join(folder, "answers.jsonl");
+  const text = "Which animal is in the picture?";
+  const lines = ["snow.jpg", "night.jpg"].map((image, i) =>
+    JSON.stringify({ question_id: i + 1, image, text, category: "default" }),
+  );
+  await writeFile(questions, `${lines.join("\n")}\n`);
+  const args = ["eval", "run", "vqav2", "--questions", questions, "--images", PICTURES, "--answers", answers];
+  const first = await llava([...args, "--preset", "hf"]);
+  expect(first.stderr).toMatch(/2 of them new/);
+  expect(first.code).toBe(0);
+  const written = (await readFile(answers, "utf8"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(written.map(({ question_id }) => question_id)).toEqual([1, 2]);
+  // As Transformers answered (pictures.json), spaces at the ends taken off.
+  expect(written.map(({ text: answer }) => answer)).toEqual(["A penguin.", "An owl."]);
+  expect((await llava([...args, "--preset", "hf"])).stderr).toMatch(/0 of them new/);
 });
 
 test("every command has help with examples", async () => {
