@@ -183,7 +183,7 @@ const CASES: Case[] = [
     const [sum, x] = [b.accI32(0), b.bytes(1)];
     return () => dot4(b, sum, x, x, 127);
   }),
-  ...(target.bf16
+  ...(target.bf16Dot
     ? [
         peakCase("dot of bf16", "GFLOP/s", 4, (b) => {
           const [sum, x] = [b.accF32(0), b.as("bf16", b.i32(0x3f803f80))];

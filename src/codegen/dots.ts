@@ -38,7 +38,7 @@ export function dotI16(b: Builder, x: Vec<"i16">, y: Vec<"i16">): Vec<"i32"> {
 
 /** sum += the two products of bf16 numbers in each f32 lane. */
 export function dotBf16(b: Builder, sum: Acc<"f32">, x: Vec<"bf16">, y: Vec<"bf16">): void {
-  if (b.target.bf16) {
+  if (b.target.bf16Dot) {
     b.emitTo(sum.register, "dotBf16", [x.register, y.register, sum.register]);
     return;
   }

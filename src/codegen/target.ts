@@ -16,8 +16,10 @@ export interface Target {
   readonly byteDot: "vnni" | "maddubs" | "relaxed" | "widen";
   /** Sums of 4-bit products are kept in 16 bits: pays where `byteDot` is not one instruction of full speed. */
   readonly nibbleSums16: boolean;
-  /** Products of bfloat16 pairs are one instruction. */
+  /** bfloat16 has instructions. */
   readonly bf16: boolean;
+  /** The one that multiplies pairs of bfloat16 is worth it: some processors are faster by widening to f32. */
+  readonly bf16Dot: boolean;
   /** Arithmetic on float16 lanes (only with 512-bit vectors). */
   readonly fp16: boolean;
   /** Matrix tiles (only with 512-bit vectors). */
@@ -26,7 +28,7 @@ export interface Target {
 
 /** AVX-512 F, BW, DQ and VL, 32 registers of 16 lanes. */
 export function avx512(
-  features: { vnni?: boolean; bf16?: boolean; fp16?: boolean; amx?: boolean } = {},
+  features: { vnni?: boolean; bf16?: boolean; bf16Dot?: boolean; fp16?: boolean; amx?: boolean } = {},
 ): Target {
   return {
     name: "avx512",
@@ -37,6 +39,7 @@ export function avx512(
     byteDot: features.vnni ? "vnni" : "maddubs",
     nibbleSums16: !features.vnni,
     bf16: features.bf16 ?? false,
+    bf16Dot: features.bf16Dot ?? features.bf16 ?? false,
     fp16: features.fp16 ?? false,
     amx: features.amx ?? false,
   };
@@ -53,6 +56,7 @@ export function avx2(features: { vnni?: boolean } = {}): Target {
     byteDot: features.vnni ? "vnni" : "maddubs",
     nibbleSums16: !features.vnni,
     bf16: false,
+    bf16Dot: false,
     fp16: false,
     amx: false,
   };
@@ -73,6 +77,7 @@ export function wasm(features: { relaxed?: boolean; sums16?: boolean } = {}): Ta
     byteDot: relaxed ? "relaxed" : "widen",
     nibbleSums16: relaxed && (features.sums16 ?? true),
     bf16: false,
+    bf16Dot: false,
     fp16: false,
     amx: false,
   };

@@ -41,7 +41,7 @@ describeMachines((machine) => {
       [8, 8],
       [0, 3],
     ]) {
-      const out = new Int32Array(4);
+      const out = new Int32Array(6);
       runOn(machine, { x, y, out }, (b, args) => {
         const to = b.cursor(args.out);
         const [p, q] = [args.x.read(), args.y.read()];
@@ -50,10 +50,13 @@ describeMachines((machine) => {
         to.writeInt(4, build(args.x.read(), args.y.read()));
         const swapped = args.y.read();
         to.writeInt(8, build(args.x.read(), swapped));
-        to.writeInt(12, p.plus(q));
+        // One of them is needed afterwards, so that only the other's place is free.
+        to.writeInt(12, build(p, args.y.read()));
+        to.writeInt(16, build(args.x.read(), q));
+        to.writeInt(20, p.plus(q));
       });
       const want = meaning(x, y) | 0;
-      expect([...out], `${x}, ${y}`).toEqual([want, want, want, x + y]);
+      expect([...out], `${x}, ${y}`).toEqual([want, want, want, want, want, x + y]);
     }
   });
 
@@ -190,6 +193,20 @@ describeMachines((machine) => {
       p.atomicWrite(0, before.plus(p.atomicRead(4)));
     });
     expect([...x]).toEqual([24, 17]);
+  });
+
+  it("has constants in either branch, whichever has the loop", () => {
+    for (const n of [0, 1, 2]) {
+      const out = new Float32Array(2 * L);
+      runOn(machine, { n, out }, (b, args) => {
+        const to = b.cursor(args.out);
+        const add = (): void => to.store(0, b.add(to.load(), b.f32(3)));
+        b.if(args.n.read(), "==", 0, () => b.repeat(4, add), add);
+        to.advance(4 * L);
+        b.if(args.n.read(), "==", 1, add, () => b.repeat(4, add));
+      });
+      expect([out[0], out[L]]).toEqual([n === 0 ? 12 : 3, n === 1 ? 3 : 12]);
+    }
   });
 
   it("has room for more constants than registers", () => {

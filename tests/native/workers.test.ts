@@ -108,6 +108,27 @@ withEngine((engine) => {
     expect(memory.array(Float32Array, data, 1)[0]).toBe(6);
   });
 
+  it("stops threads that wait for another", async () => {
+    pool = await NativeWorkers.start(engine, 2);
+    memory = engine.allocate(2 ** 20);
+    const data = 2 ** 18;
+    const args = [memory.address + data, memory.address + data];
+    // One tile of about 100 ms, for which one thread is too many; then something that is never begun.
+    const list = setUp(
+      [
+        { program: engine.compile(addOne(100_000_000)), args, tiles: 1 },
+        { program: engine.compile(addOne(1)), args, tiles: 1 },
+      ],
+      data,
+    );
+    memory.array(Float32Array, data, 1)[0] = 5;
+    const run = pool.run(list, 2);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    pool.abort();
+    await run;
+    expect(memory.array(Float32Array, data, 1)[0]).not.toBe(7);
+  });
+
   it("ends a step whose thread is gone, without hanging", async () => {
     pool = await NativeWorkers.start(engine, 2);
     memory = engine.allocate(2 ** 20);
