@@ -15,7 +15,17 @@ export interface Call {
   y: Tensor;
 }
 
+/** A table of rotary angles, and what Transformers made of it. */
+export interface Table {
+  what: string;
+  angles: Tensor;
+  scaling: number;
+  cos: Tensor;
+  sin: Tensor;
+}
+
 interface Facts {
+  tables: { what: string; angles: string; scaling: number; cos: string; sin: string }[];
   activations: string[];
   records: {
     what: string;
@@ -60,6 +70,16 @@ export class Recorded {
       const tensors = Object.entries(inputs).map(([name, stored]) => [name, this.tensor(stored)]);
       return { ...call, tensors: Object.fromEntries(tensors), y: this.tensor(y) };
     });
+  }
+
+  get tables(): Table[] {
+    return this.#facts.tables.map(({ what, angles, scaling, cos, sin }) => ({
+      what,
+      angles: this.tensor(angles),
+      scaling,
+      cos: this.tensor(cos),
+      sin: this.tensor(sin),
+    }));
   }
 
   tensor(name: string): Tensor {
