@@ -13,6 +13,8 @@ export interface LlavaForwardOptions {
   input_ids?: Ids | null;
   /** [N, C, S, S]: the pictures of all rows, in the order of their placeholders. */
   pixel_values?: Tensor | null;
+  /** [N, 2]: height and width of each picture without padding, for a tower that takes pictures of any size. */
+  image_sizes?: Ids | null;
   /** [B, L], or [B, cached + L]: 1 for tokens, 0 for padding. */
   attention_mask?: Ids | null;
   /** [B, L]. Without: columns are counted, those of the cache and padding included. */
@@ -39,6 +41,7 @@ export interface LlavaForwardOptions {
 export const FORWARD_OPTIONS = [
   "input_ids",
   "pixel_values",
+  "image_sizes",
   "attention_mask",
   "position_ids",
   "past_key_values",
@@ -137,6 +140,11 @@ export function checkPixels(pixel_values: unknown): Tensor {
   );
 }
 
+/** Rows of two; whether they fit the pictures is for the tower to say. */
+export function checkSizes(image_sizes: Ids | null | undefined): number[][] | undefined {
+  return image_sizes === undefined || image_sizes === null ? undefined : idRows("image_sizes", image_sizes);
+}
+
 function textInput(runtime: LlavaRuntime, { input_ids, inputs_embeds }: LlavaForwardOptions): TextInput {
   const given = [input_ids, inputs_embeds].filter((value) => value !== undefined && value !== null);
   if (given.length !== 1) {
@@ -166,6 +174,7 @@ function textInput(runtime: LlavaRuntime, { input_ids, inputs_embeds }: LlavaFor
 /** The pictures that the arguments name. */
 export function imageInput({
   pixel_values,
+  image_sizes,
   mm_encoder_outputs,
 }: LlavaForwardOptions): ImageInput | undefined {
   const encoded = mm_encoder_outputs?.image;
@@ -174,7 +183,10 @@ export function imageInput({
       where: "mm_encoder_outputs",
     });
   }
-  if (pixel_values) return { kind: "pixels", pixel_values: checkPixels(pixel_values) };
+  if (pixel_values) {
+    const options = { image_sizes: checkSizes(image_sizes) };
+    return { kind: "pixels", pixel_values: checkPixels(pixel_values), options };
+  }
   if (!encoded) return undefined;
   return { kind: "features", features: concatRows(encoded.pooler_output) };
 }

@@ -22,6 +22,7 @@ export class LlavaGenerationModel implements GenerationModel {
   generation_config: GenerationConfig;
   readonly pictureArguments = [
     "pixel_values",
+    "image_sizes",
     "vision_feature_layer",
     "vision_feature_select_strategy",
     "mm_encoder_outputs",

@@ -7,6 +7,7 @@ import {
   LlavaForConditionalGenerationModule,
   type LlavaModule,
 } from "../models/llava/modeling_llava.ts";
+import type { VisionOptions } from "../models/vision_tower.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { mergeRows, takeRows } from "../nn/functional.ts";
 import { KVCache, PagePool } from "../nn/kv_cache.ts";
@@ -23,7 +24,9 @@ export type TextInput =
   | { kind: "embeds"; embeds: Tensor };
 
 /** Where the pictures of a pass come from. */
-export type ImageInput = { kind: "pixels"; pixel_values: Tensor } | { kind: "features"; features: Tensor };
+export type ImageInput =
+  | { kind: "pixels"; pixel_values: Tensor; options: VisionOptions }
+  | { kind: "features"; features: Tensor };
 
 /** One forward pass over a batch. */
 export interface PassOptions {
@@ -90,8 +93,13 @@ export class LlavaRuntime {
   }
 
   /** Inside a step: the features of pictures. */
-  imageFeatures(pixel_values: Tensor, selection: FeatureSelection, trace: Trace): ImageFeatures {
-    return this.model.imageFeatures(this.device.upload(pixel_values), selection, trace);
+  imageFeatures(
+    pixel_values: Tensor,
+    selection: FeatureSelection,
+    options: VisionOptions,
+    trace: Trace,
+  ): ImageFeatures {
+    return this.model.imageFeatures(this.device.upload(pixel_values), selection, options, trace);
   }
 
   /** One pass over a batch. The caches grow by it; where it fails, they are as before. */
@@ -180,7 +188,8 @@ export class LlavaRuntime {
   /** Inside a step: the rows of the pictures, [sum L, D]. */
   features(image: ImageInput, selection: FeatureSelection): Value {
     if (image.kind === "features") return this.device.upload(image.features);
-    return this.imageFeatures(image.pixel_values, selection, { hidden_states: [] }).features;
+    const trace: Trace = { hidden_states: [] };
+    return this.imageFeatures(image.pixel_values, selection, image.options, trace).features;
   }
 
   /** The rows before the first layer, pictures in their places: [T, D] */

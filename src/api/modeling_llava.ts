@@ -74,10 +74,13 @@ abstract class LlavaPreTrainedModel<
 
   /** One pass. Outputs are float32 and on the host; past_key_values stays on the device. */
   readonly forward: Forward<Options, Output> = async (options: Options): Promise<never> => {
-    const output = await this.compute(options);
-    const tuple = options.return_dict === false || this.config.return_dict === false;
-    return (tuple && options.return_dict !== true ? output.to_tuple() : output) as never;
+    return this.#shown(await this.compute(options), options);
   };
+
+  #shown(output: ModelOutput, { return_dict }: { return_dict?: boolean | null }): never {
+    const tuple = (return_dict ?? this.config.return_dict) === false;
+    return (tuple ? output.to_tuple() : output) as never;
+  }
 
   override __call__(options: Options): Promise<Output | unknown[]> {
     return this.forward(options);
@@ -90,9 +93,9 @@ abstract class LlavaPreTrainedModel<
    *
    * @throws ShapeError where the pictures have not the tower's size
    */
-  get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling> {
-    return imageFeatures(this.runtime, options);
-  }
+  readonly get_image_features: Forward<ImageFeatureOptions, BaseModelOutputWithPooling> = async (
+    options: ImageFeatureOptions,
+  ): Promise<never> => this.#shown(await imageFeatures(this.runtime, options), options);
 
   /**
    * Writes config and weights into a folder, under the names that the checkpoint had, for Transformers or for here.

@@ -65,6 +65,7 @@ export class Decoding implements Group {
   readonly #shadows: Sequence[] = [];
   #rows: Row[];
   #column: number;
+  #reach: number;
   #expanded: boolean;
 
   /**
@@ -89,11 +90,17 @@ export class Decoding implements Group {
       return { sequence, tokens: [...tokens], stopped: false, ended: false, kept: [...columns] };
     });
     this.#column = newColumns;
+    this.#reach = Math.max(...this.#rows.map(({ sequence }) => sequence.reach));
     this.#expanded = rules.num_return_sequences === 1;
   }
 
   get sequences(): readonly Sequence[] {
     return this.#live().map(({ sequence }) => sequence);
+  }
+
+  /** Transformers goes on counting rows that have ended. */
+  get reach(): number {
+    return this.#reach;
   }
 
   /** All rows, padded on the right: [B, L] */
@@ -163,6 +170,7 @@ export class Decoding implements Group {
       if (!row.ended) row.kept.push(this.#column);
     }
     this.#column++;
+    this.#reach++;
   }
 
   /** [B, L] */

@@ -2,6 +2,7 @@ import { warnOnce } from "../base/env.ts";
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import type { Ids } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
 import { Decoding, type DecodingRules } from "./decoding.ts";
@@ -21,6 +22,8 @@ import type { BaseStreamer } from "./streamers.ts";
 export interface GenerateOptions extends GenerationSettings, GenerationInputs {
   /** [N, C, S, S]: the pictures of all rows, in the order of their placeholders. */
   pixel_values?: Tensor | null;
+  /** [N, 2]: height and width of each picture without padding, for a tower that takes pictures of any size. */
+  image_sizes?: Ids | null;
   vision_feature_layer?: number | readonly number[] | null;
   vision_feature_select_strategy?: "default" | "full" | null;
   mm_encoder_outputs?: unknown;

@@ -16,6 +16,11 @@ export interface Group {
   readonly sequences: readonly Sequence[];
   readonly signal?: AbortSignal;
   /**
+   * Tokens of its longest row, which rotary frequencies may depend on; where rows that have ended are to count, too.
+   * Without: those of the longest sequence.
+   */
+  readonly reach?: number;
+  /**
    * Called with the logits of each sequence's last row, [V] each. Feeds the sequences that go on, or ends the group.
    *
    * @returns whether the group goes on
@@ -126,9 +131,10 @@ export class Scheduler {
     const tensors = await model.device.step(
       () => {
         const inputs = shares.map(({ sequence, rows }) => sequence.take(rows));
-        const segments = shares.map(({ sequence }, s) => ({
+        const segments = shares.map(({ job, sequence }, s) => ({
           cache: sequence.cache,
           positions: inputs[s].positions,
+          longest: longestOf(job.group),
         }));
         const rows = new Rows(model.device, model.pool, segments);
         const hidden = model.hidden(embedded(model, inputs), rows); // [T, D]
@@ -162,6 +168,10 @@ export class Scheduler {
       this.abort(job, error);
     }
   }
+}
+
+function longestOf({ reach, sequences }: Group): number {
+  return reach ?? Math.max(...sequences.map((sequence) => sequence.reach));
 }
 
 /** The rows before the first layer: embeddings of tokens, with the rows of other sources in their places. [T, D] */

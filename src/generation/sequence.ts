@@ -1,5 +1,6 @@
 import type { Value } from "../devices/device.ts";
 import type { KVCache } from "../nn/kv_cache.ts";
+import { reachOf } from "../nn/rows.ts";
 
 /** What a sequence is given next: tokens, or rows of a Value in their place. */
 export interface Input {
@@ -25,6 +26,11 @@ export class Sequence {
   /** Rows that are to be computed before the next token can be chosen. */
   get waiting(): number {
     return this.#input.ids.length - this.#taken;
+  }
+
+  /** Tokens that it has with its input, by their positions. */
+  get reach(): number {
+    return reachOf(this.#input.positions);
   }
 
   /** Gives the next input. The one before must have been computed. */

@@ -36,7 +36,8 @@ function powers(theta: number, dim: number): Float32Array {
   return Float32Array.from({ length: Math.ceil(dim / 2) }, (_, j) => theta ** fround((2 * j) / dim));
 }
 
-function defaultFrequencies(theta: number, dim: number): Float32Array {
+/** 1 / theta^(2j / dim) for j < dim/2. */
+export function defaultFrequencies(theta: number, dim: number): Float32Array {
   return powers(theta, dim).map((power) => 1 / power);
 }
 

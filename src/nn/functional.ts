@@ -1,6 +1,7 @@
 import type { Value } from "../devices/device.ts";
 import { type ActivationName, activation, gatedActivation } from "../kernels/activation.ts";
 import { patches as patchesKernel } from "../kernels/patches.ts";
+import { interpolatePositions as interpolatePositionsKernel } from "../kernels/positions.ts";
 import {
   add as addKernel,
   concatColumns as concatColumnsKernel,
@@ -28,6 +29,11 @@ export function gated(gate: Value, up: Value, name: ActivationName): Value {
 /** Cut into patches: [N, C, H, W] -> [N*P, C*p*p] */
 export function patches(pixels: Value, patch: number): Value {
   return pixels.device.run(patchesKernel, { pixels }, { patch });
+}
+
+/** Stretches positions of a square grid, all but the first rows: [kept + S*S, D] -> [kept + height*width, D] */
+export function interpolatePositions(weight: Value, kept: number, height: number, width: number): Value {
+  return weight.device.run(interpolatePositionsKernel, { weight }, { kept, height, width });
 }
 
 /** A row before every group: [N*P, D], [D] -> [N*(P+1), D] */

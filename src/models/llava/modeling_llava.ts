@@ -1,4 +1,4 @@
-import { OptionError } from "../../base/errors.ts";
+import { OptionError, ShapeError } from "../../base/errors.ts";
 import type { Value } from "../../devices/device.ts";
 import { type ActivationName, activationNamed } from "../../kernels/activation.ts";
 import { act, concatColumns, takeRows } from "../../nn/functional.ts";
@@ -8,7 +8,7 @@ import type { Rows } from "../../nn/rows.ts";
 import type { Trace } from "../../nn/trace.ts";
 import { textModelOf, visionTowerOf } from "../auto/modeling_auto.ts";
 import type { TextModel } from "../text_model.ts";
-import type { VisionOutput, VisionTower } from "../vision_tower.ts";
+import type { VisionOptions, VisionOutput, VisionTower } from "../vision_tower.ts";
 import type { LlavaConfig } from "./configuration_llava.ts";
 
 /** Which of the tower's outputs the picture's features are taken from. */
@@ -63,14 +63,21 @@ export class LlavaModule extends Module {
   }
 
   // [N, C, H, W] -> [sum L, D]
-  imageFeatures(pixels: Value, selection: FeatureSelection, trace: Trace): ImageFeatures {
-    const tower = this.vision_tower.forward(pixels, trace);
+  imageFeatures(
+    pixels: Value,
+    selection: FeatureSelection,
+    options: VisionOptions,
+    trace: Trace,
+  ): ImageFeatures {
+    const tower = this.vision_tower.forward(pixels, options, trace);
+    const sequences = tower.merged ? [sum(tower.lengths)] : tower.lengths;
     const { vision_feature_layer: layer, vision_feature_select_strategy: strategy } = selection;
-    const rows = selectedRows(tower.lengths, strategy);
-    const chosen = [layer].flat().map((i) => takeRows(hiddenState(trace, i), rows)); // [sum L, V] each
+    const kept = keptRows(sequences, strategy);
+    const chosen = [layer].flat().map((i) => takeRows(hiddenState(trace, i), kept.flat())); // [sum L, V] each
     const features = this.multi_modal_projector.forward(concatColumns(chosen)); // [sum L, D]
-    const dropped = strategy === "default" ? 1 : 0;
-    return { tower, features, lengths: tower.lengths.map((n) => n - dropped) };
+    const lengths = options.image_sizes ? tower.lengths : kept.map((rows) => rows.length);
+    if (sum(lengths) !== features.shape[0]) throw cannotDrop(lengths);
+    return { tower, features, lengths };
   }
 }
 
@@ -93,21 +100,32 @@ export class LlavaForConditionalGenerationModule extends Module {
   }
 }
 
-/** The rows that the strategy keeps, of pictures laid end to end. */
-function selectedRows(lengths: readonly number[], strategy: string): number[] {
+/** The rows that the strategy keeps of each sequence, of sequences laid end to end. */
+function keptRows(lengths: readonly number[], strategy: string): number[][] {
   if (strategy !== "default" && strategy !== "full") {
     throw new OptionError(
       `vision_feature_select_strategy: expected "default" or "full", got ${JSON.stringify(strategy)}`,
       { where: "vision_feature_select_strategy", expected: ["default", "full"], got: strategy },
     );
   }
-  const kept: number[] = [];
-  let first = 0;
-  for (const length of lengths) {
-    for (let i = strategy === "default" ? 1 : 0; i < length; i++) kept.push(first + i);
-    first += length;
-  }
-  return kept;
+  let next = 0;
+  return lengths.map((length) => {
+    const rows = Array.from({ length }, () => next++);
+    return strategy === "default" ? rows.slice(1) : rows;
+  });
+}
+
+/** A tower without class tokens has no row to drop; what would be left cannot be shared out among the pictures. */
+function cannotDrop(lengths: readonly number[]): ShapeError {
+  return new ShapeError(
+    `vision_feature_select_strategy: "default" drops a class token, which pictures with image_sizes do not have ` +
+      `(${lengths.join(" + ")} rows); take "full"`,
+    { where: "vision_feature_select_strategy", expected: "full", got: "default" },
+  );
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
 }
 
 function hiddenState({ hidden_states }: Trace, layer: number): Value {
