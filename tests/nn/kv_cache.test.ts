@@ -2,93 +2,10 @@ import { describe, expect, test } from "vitest";
 import { OptionError } from "../../src/base/errors.ts";
 import type { Spec, Value } from "../../src/devices/device.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
-import { cacheWrite } from "../../src/kernels/cache.ts";
-import { KVCache, PagePool } from "../../src/nn/kv_cache.ts";
-import { sizeOf, Tensor } from "../../src/tensor/tensor.ts";
+import type { KVCache } from "../../src/nn/kv_cache.ts";
+import { sizeOf } from "../../src/tensor/tensor.ts";
 import { seeded } from "../random.ts";
-
-const SHAPE = { layers: 2, kv_heads: 2, head_dim: 3 };
-const WIDTH = SHAPE.kv_heads * SHAPE.head_dim;
-const PAGE = 64;
-
-/** What a layer keeps of a token: every number says whose it is. */
-function row(token: number, layer: number, values: boolean): number[] {
-  return Array.from({ length: WIDTH }, (_, i) => token * 100 + layer * 20 + i + 1 + (values ? 0.5 : 0));
-}
-
-class Lab {
-  readonly device: ReferenceDevice;
-  readonly pool: PagePool;
-
-  constructor(device = new ReferenceDevice()) {
-    this.device = device;
-    this.pool = new PagePool(device, SHAPE);
-  }
-
-  cache(): KVCache {
-    return new KVCache(this.pool);
-  }
-
-  /** Room, then the step that fills it. */
-  async append(cache: KVCache, tokens: readonly number[]): Promise<void> {
-    await cache.prepare(tokens.length);
-    await this.fill(cache, tokens);
-  }
-
-  /** The step alone. */
-  async fill(cache: KVCache, tokens: readonly number[]): Promise<void> {
-    await this.device.step(() => {
-      const slots = this.device.upload(
-        new Tensor("int32", [tokens.length], Int32Array.from(cache.append(tokens.length))),
-      );
-      for (let layer = 0; layer < SHAPE.layers; layer++) {
-        const { keys, values } = this.pool.layer(layer);
-        this.#write(
-          keys,
-          tokens.flatMap((token) => row(token, layer, false)),
-          slots,
-        );
-        this.#write(
-          values,
-          tokens.flatMap((token) => row(token, layer, true)),
-          slots,
-        );
-      }
-      return [];
-    });
-  }
-
-  #write(pool: Value, numbers: number[], slots: Value): void {
-    const x = this.device.upload(new Tensor("float32", [slots.shape[0], WIDTH], numbers));
-    this.device.run(cacheWrite, { pool, x, slots }, {});
-  }
-
-  /** Checks that a cache holds just these tokens, in every layer. */
-  async expectHeld(cache: KVCache, tokens: readonly number[]): Promise<void> {
-    expect(cache.length).toBe(tokens.length);
-    if (tokens.length === 0) return;
-    for (let layer = 0; layer < SHAPE.layers; layer++) {
-      const { keys, values } = this.pool.layer(layer);
-      const pools = await this.device.step(() => [keys, values]);
-      for (const [kind, pool] of pools.entries())
-        for (const [j, token] of tokens.entries())
-          expect(held(pool, cache.pages, j), `token ${j}`).toEqual(row(token, layer, kind === 1));
-    }
-  }
-}
-
-/** The numbers of token `j` in a pool. */
-function held({ data }: Tensor, pages: readonly number[], j: number): number[] {
-  const { kv_heads, head_dim } = SHAPE;
-  return Array.from({ length: WIDTH }, (_, i) => {
-    const head = pages[Math.floor(j / PAGE)] * kv_heads + Math.floor(i / head_dim);
-    return Number(data[(head * PAGE + (j % PAGE)) * head_dim + (i % head_dim)]);
-  });
-}
-
-function tokens(from: number, count: number): number[] {
-  return Array.from({ length: count }, (_, i) => from + i);
-}
+import { Lab, PAGE, SHAPE, tokens, WIDTH } from "./cache_lab.ts";
 
 describe("a sequence", () => {
   test("holds what was appended, over pages", async () => {
