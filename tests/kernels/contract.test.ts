@@ -70,7 +70,7 @@ describe("the cases", () => {
   test("every kernel has some, under a name of its own", () => {
     expect(KERNELS.length).toBeGreaterThanOrEqual(20);
     expect(new Set(KERNELS.map(({ name }) => name)).size).toBe(KERNELS.length);
-    for (const { name, cases } of KERNELS) expect(cases.list.length, name).toBeGreaterThanOrEqual(4);
+    for (const { name, cases } of KERNELS) expect(cases.list.length, name).toBeGreaterThanOrEqual(3);
   });
 
   test("the same seed gives the same numbers, another seed others", () => {
