@@ -4,7 +4,8 @@ import { openNativeDevice } from "../../src/devices/native/open_native_node.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 
 /** A device that the contract suites run on. */
-export interface Candidate {
+interface Candidate {
+  /** The device's kind; for one of several forms of it, also which one. */
   readonly name: string;
   /** A new device, or why there is none on this machine. */
   open(): Promise<Device | { reason: string }>;
@@ -17,11 +18,25 @@ const CANDIDATES: readonly Candidate[] = [
   { name: "native avx512", open: () => openNativeDevice({ threads: 2, cpu: "avx512" }) },
 ];
 
-/** Names of devices that must be there, as `REQUIRE_DEVICES=native,wasm` says. */
+/**
+ * What must be there, as `REQUIRE_DEVICES=native,wasm` says. A kind of device is there if one of its forms is; a form can
+ * be required by its whole name (`native avx512`).
+ */
 const required = new Set((process.env.REQUIRE_DEVICES ?? "").split(",").filter(Boolean));
 
 /** `test` on a device that is there; on one that is not, a skip with the reason. */
 export type DeviceTest = (name: string, body: () => Promise<void> | void) => void;
+
+function kindOf(name: string): string {
+  return name.split(" ")[0];
+}
+
+/** Why a device is absent; undefined where it is there. */
+async function reasonOfAbsence({ open }: Candidate): Promise<string | undefined> {
+  const found = await open();
+  if ("reason" in found) return found.reason;
+  await found.dispose();
+}
 
 /**
  * Defines a suite once for each device. Where one is absent its tests are skipped, with the reason; where
@@ -32,26 +47,31 @@ export type DeviceTest = (name: string, body: () => Promise<void> | void) => voi
 export async function describeDevices(
   suite: (test: DeviceTest, open: () => Promise<Device>) => void,
 ): Promise<void> {
+  const reasons = new Map<string, string | undefined>();
+  for (const candidate of CANDIDATES) reasons.set(candidate.name, await reasonOfAbsence(candidate));
+  const present = new Set(
+    [...reasons].filter(([, reason]) => reason === undefined).map(([name]) => kindOf(name)),
+  );
   for (const { name, open } of CANDIDATES) {
-    const found = await open();
-    const reason = "reason" in found ? found.reason : undefined;
-    if (!("reason" in found)) await found.dispose();
+    const reason = reasons.get(name);
     if (reason !== undefined) console.warn(`${name} is not tested: ${reason}`);
+    const needed = required.has(name) || (required.has(kindOf(name)) && !present.has(kindOf(name)));
     describe(name, () => {
       suite(
-        (title, body) => test(title, reason === undefined ? body : absence(name, reason)),
+        (title, body) => test(title, reason === undefined ? body : absence(name, reason, needed)),
         () => opened(name, open()),
       );
     });
   }
   test("REQUIRE_DEVICES names devices that are known", ({ expect }) => {
-    expect(CANDIDATES.map(({ name }) => name)).toEqual(expect.arrayContaining([...required]));
+    const known = CANDIDATES.flatMap(({ name }) => [name, kindOf(name)]);
+    expect(known).toEqual(expect.arrayContaining([...required]));
   });
 }
 
-function absence(name: string, reason: string): (context: TestContext) => void {
+function absence(name: string, reason: string, needed: boolean): (context: TestContext) => void {
   return (context) => {
-    if (required.has(name)) throw new Error(`${name} is required here, but is absent: ${reason}`);
+    if (needed) throw new Error(`${name} is required here, but is absent: ${reason}`);
     context.skip(reason);
   };
 }
