@@ -1,16 +1,11 @@
 import { UnsupportedError } from "../../base/errors.ts";
+import type { ArrayType } from "../vector/machine.ts";
 import type { System } from "./system.ts";
 
 /** Node 20 ends the process where a view is one byte larger than this. */
 const SEGMENT = 2 ** 32;
 /** Large pages of x86-64. */
 const LARGE_PAGE = 2 ** 21;
-
-/** Typed arrays that memory can be seen as. */
-type ArrayType<T> = {
-  readonly BYTES_PER_ELEMENT: number;
-  new (buffer: ArrayBuffer, at: number, n: number): T;
-};
 
 /**
  * A piece of memory outside of JavaScript's heap, that machine code works on. Every thread may see it.

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { VectorDevice } from "../vector/vector_device.ts";
 import { openEngine } from "./engine.ts";
-import { NativeDevice } from "./native_device.ts";
+import { NativeMachine } from "./native_machine.ts";
 import { NativeWorkers } from "./workers.ts";
 
 /** How a native device is opened. */
@@ -19,16 +20,16 @@ export interface NativeOptions {
  */
 export async function openNativeDevice(
   options: NativeOptions = {},
-): Promise<NativeDevice | { reason: string }> {
+): Promise<VectorDevice | { reason: string }> {
   const engine = openEngine(options.cpu ?? process.env.LLAVA_CPU);
   if ("reason" in engine) return engine;
   const threads = options.threads ?? physicalCores();
   const workers = await NativeWorkers.start(engine, threads);
   const { name } = engine.processor;
   const plural = threads === 1 ? "thread" : "threads";
-  return new NativeDevice(
-    engine,
-    workers,
+  return new VectorDevice(
+    "native",
+    new NativeMachine(engine, workers),
     `${engine.target.name} machine code on ${threads} ${plural} (${name})`,
   );
 }

@@ -1,5 +1,4 @@
-import type { NativeEngine } from "./engine.ts";
-import type { Region } from "./memory.ts";
+import type { Machine, Region } from "./machine.ts";
 
 /** Blocks from this size on are regions of their own, in large pages. */
 const LARGE = 2 ** 18;
@@ -19,7 +18,7 @@ export interface Block {
 
 /** Memory for what outlives a step: weights, caches, features. */
 export class Heap {
-  readonly #engine: NativeEngine;
+  readonly #machine: Machine;
   readonly #chunks: Region[] = [];
   /** Bytes used of the last chunk. */
   #used = CHUNK;
@@ -28,8 +27,8 @@ export class Heap {
   readonly #large = new Set<Region>();
   #bytes = 0;
 
-  constructor(engine: NativeEngine) {
-    this.#engine = engine;
+  constructor(machine: Machine) {
+    this.#machine = machine;
   }
 
   /** Bytes of all living blocks. */
@@ -42,7 +41,7 @@ export class Heap {
     this.#bytes += bytes;
     const size = rounded(bytes);
     if (size >= LARGE) {
-      const region = this.#engine.allocate(size);
+      const region = this.#machine.allocate(size);
       this.#large.add(region);
       return { region, offset: 0, bytes, address: region.address };
     }
@@ -52,7 +51,7 @@ export class Heap {
       return { ...spare, bytes };
     }
     if (this.#used + size > CHUNK) {
-      this.#chunks.push(this.#engine.allocate(CHUNK));
+      this.#chunks.push(this.#machine.allocate(CHUNK));
       this.#used = 0;
     }
     const region = this.#chunks[this.#chunks.length - 1];

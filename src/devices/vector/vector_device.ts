@@ -7,11 +7,9 @@ import type { HostArrays, KernelInputs, VectorForm } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
 import { CommandList } from "./command_list.ts";
-import type { NativeEngine } from "./engine.ts";
 import { type Block, Heap } from "./heap.ts";
-import type { Region } from "./memory.ts";
+import type { Machine, Region } from "./machine.ts";
 import { Placement } from "./placement.ts";
-import type { NativeWorkers } from "./workers.ts";
 
 /** Where a Value's numbers are while a step is computed. */
 interface Place {
@@ -19,30 +17,40 @@ interface Place {
   offset: number;
 }
 
-/** A command that is ready to run: machine code, or the reference where there is none. */
+/** A command that is ready to run: a program, or the reference where there is none. */
 type Ready = { kind: "program"; form: VectorForm; command: Command } | { kind: "host"; command: Command };
 
-/** Machine code made for this processor, in this process. */
-export class NativeDevice extends RecordingDevice {
-  readonly kind = "native";
+/**
+ * Runs vector programs on a machine: native code or WebAssembly. Kernels that have no program are computed by their
+ * reference, on windows of the machine's memory.
+ */
+export class VectorDevice extends RecordingDevice {
+  readonly kind: string;
   readonly description: string;
-  readonly #engine: NativeEngine;
-  readonly #workers: NativeWorkers;
+  readonly #machine: Machine;
   readonly #heap: Heap;
   readonly #list: CommandList;
   readonly #living = new Map<Value, Block>();
-  /** Addresses of compiled programs, by kernel and what was built in. */
+  /** Compiled programs as commands name them, by kernel and what was built in. */
   readonly #programs = new Map<string, number>();
   /** What a step's own Values lie in. Grows to the largest step. */
   #passing: Region | undefined;
 
-  constructor(engine: NativeEngine, workers: NativeWorkers, description: string) {
+  constructor(kind: string, machine: Machine, description: string) {
     super();
-    this.#engine = engine;
-    this.#workers = workers;
-    this.#heap = new Heap(engine);
-    this.#list = new CommandList(engine);
+    this.kind = kind;
+    this.#machine = machine;
+    this.#heap = new Heap(machine);
+    this.#list = new CommandList(machine);
     this.description = description;
+  }
+
+  get capacity(): number | undefined {
+    return this.#machine.capacity;
+  }
+
+  get threads(): number {
+    return this.#machine.threads;
   }
 
   get bytes(): number {
@@ -71,13 +79,13 @@ export class NativeDevice extends RecordingDevice {
   }
 
   protected override async close(): Promise<void> {
-    await this.#workers.dispose();
+    await this.#machine.stop();
     this.#living.clear();
     this.#heap.dispose();
     this.#list.free();
     this.#passing?.free();
     this.#passing = undefined;
-    this.#engine.dispose();
+    this.#machine.dispose();
   }
 
   protected override async compute(
@@ -121,11 +129,11 @@ export class NativeDevice extends RecordingDevice {
   #passingOf(bytes: number): Region {
     if (this.#passing && this.#passing.bytes >= bytes) return this.#passing;
     this.#passing?.free();
-    this.#passing = this.#engine.allocate(bytes);
+    this.#passing = this.#machine.allocate(bytes);
     return this.#passing;
   }
 
-  /** Runs commands in order: as long as there is machine code for them, many at once. */
+  /** Runs commands in order: as long as there are programs for them, many at once. */
   async #run(commands: readonly Command[], places: Map<Value, Place>, signal?: AbortSignal): Promise<void> {
     const list = this.#list;
     const runList = async (): Promise<void> => {
@@ -147,10 +155,10 @@ export class NativeDevice extends RecordingDevice {
 
   /** Runs a list on all threads; an abort makes them leave within a tile of work. */
   async #compute(list: CommandList, signal?: AbortSignal): Promise<void> {
-    const abort = (): void => this.#workers.abort();
+    const abort = (): void => this.#machine.abort();
     signal?.addEventListener("abort", abort);
     try {
-      await this.#workers.run(list.write(), list.length);
+      await this.#machine.run(list.write(), list.length);
     } finally {
       signal?.removeEventListener("abort", abort);
     }
@@ -159,7 +167,7 @@ export class NativeDevice extends RecordingDevice {
 
   #ready(command: Command): Ready {
     const { kernel, inputs, params } = command;
-    const form = kernel.vector?.(inputs as never, params, this.#engine.target);
+    const form = kernel.vector?.(inputs as never, params, this.#machine.target);
     return form ? { kind: "program", form, command } : { kind: "host", command };
   }
 
@@ -175,7 +183,7 @@ export class NativeDevice extends RecordingDevice {
       this.#address(value, places),
     );
     const address = this.#compiled(`${command.kernel.name}|${slots}|${form.key}`, () =>
-      program(command.kernel.name, this.#engine.target, slots, (b, args) => form.build(b, args)),
+      program(command.kernel.name, this.#machine.target, slots, (b, args) => form.build(b, args)),
     );
     list.append(address, [...addresses, ...numbers.map(([, number]) => number)], form.tiles);
   }
@@ -183,7 +191,7 @@ export class NativeDevice extends RecordingDevice {
   #compiled(key: string, build: () => ReturnType<typeof program>): number {
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
-    const address = this.#engine.compile(build());
+    const address = this.#machine.compile(build());
     this.#programs.set(key, address);
     return address;
   }

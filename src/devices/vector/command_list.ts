@@ -1,6 +1,5 @@
 import { type Command, commandBytes, writeArguments, writeCommands } from "../../codegen/commands.ts";
-import type { NativeEngine } from "./engine.ts";
-import type { Region } from "./memory.ts";
+import type { Machine, Region } from "./machine.ts";
 
 /** Memory that a list takes at least. */
 const SMALLEST = 65536;
@@ -14,12 +13,12 @@ interface Entry {
 
 /** A list of commands that is collected, then written into memory for the threads to run. */
 export class CommandList {
-  readonly #engine: NativeEngine;
+  readonly #machine: Machine;
   readonly #entries: Entry[] = [];
   #region: Region | undefined;
 
-  constructor(engine: NativeEngine) {
-    this.#engine = engine;
+  constructor(machine: Machine) {
+    this.#machine = machine;
   }
 
   get length(): number {
@@ -59,7 +58,7 @@ export class CommandList {
   #memory(bytes: number): Region {
     if (this.#region && this.#region.bytes >= bytes) return this.#region;
     this.#region?.free();
-    this.#region = this.#engine.allocate(Math.max(SMALLEST, 2 * bytes));
+    this.#region = this.#machine.allocate(Math.max(SMALLEST, 2 * bytes));
     return this.#region;
   }
 }
