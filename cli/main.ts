@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { version } from "../src/index.ts";
+import { addBench } from "./commands/bench.ts";
 import { addChat } from "./commands/chat.ts";
 import { addDescribe } from "./commands/describe.ts";
 import { addEval } from "./commands/eval.ts";
@@ -24,7 +25,7 @@ function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the options)\n`) })
     .addHelpText("after", EXAMPLES);
-  for (const add of [addDescribe, addChat, addEval, addPull, addInfo]) add(program);
+  for (const add of [addDescribe, addChat, addBench, addEval, addPull, addInfo]) add(program);
   return program;
 }
 

@@ -73,7 +73,8 @@ export function generationSettings(flags: GenerationFlags): Record<string, unkno
   return { max_new_tokens: flags.maxNewTokens, ...(flags.temperature > 0 ? sampling : { do_sample: false }) };
 }
 
-function wholeNumber(least: number): (text: string) => number {
+/** Reads a whole number, at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;

@@ -9,6 +9,7 @@ import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Module } from "../nn/module.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { type DeviceLimits, deviceLimits } from "./bench.ts";
 import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./forward_inputs.ts";
 import { LlavaGenerationModel } from "./generation_adapter.ts";
 import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
@@ -22,6 +23,7 @@ import {
   type ModelOutput,
 } from "./outputs.ts";
 import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
+import { loadRandom, type RandomModelOptions } from "./random_model.ts";
 import { type SavePretrainedOptions, savePretrained } from "./save_pretrained.ts";
 
 /** `forward`, and calling the model itself. */
@@ -65,6 +67,11 @@ abstract class LlavaPreTrainedModel<
   /** What computes, and why, in one line. */
   get deviceDescription(): string {
     return this.runtime.device.description;
+  }
+
+  /** Threads that compute. */
+  get threads(): number {
+    return this.runtime.device.threads;
   }
 
   /** Bytes held on the device: weights, caches, features. */
@@ -121,6 +128,11 @@ abstract class LlavaPreTrainedModel<
   /** Settings of `generate`, for a model that has them. */
   protected savedGeneration(): GenerationConfig | undefined {
     return undefined;
+  }
+
+  /** What the device reaches at most. Takes some seconds. */
+  deviceLimits(): Promise<DeviceLimits> {
+    return deviceLimits(this.runtime.device);
   }
 
   /** Gives all memory back. The model cannot be used afterwards. */
@@ -194,6 +206,15 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
   ): Promise<LlavaForConditionalGeneration> {
     const loaded = await loadPretrained(name, options, ({ root }) => root, []);
     return new LlavaForConditionalGeneration(loaded);
+  }
+
+  /**
+   * A model of a published size with random weights, made in memory: for measuring speed without a download.
+   *
+   * @param shape `llava-1.5-7b`, `llava-1.1b` or `llava-0.5b`
+   */
+  static async random(shape: string, options: RandomModelOptions): Promise<LlavaForConditionalGeneration> {
+    return new LlavaForConditionalGeneration(await loadRandom(shape, options));
   }
 
   readonly #generation: LlavaGenerationModel;

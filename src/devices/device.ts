@@ -44,6 +44,8 @@ export interface Device {
   readonly kind: string;
   /** One line for people: what computes here, and why this. */
   readonly description: string;
+  /** Threads that compute. */
+  readonly threads: number;
   /** Bytes that are held for Values now. */
   readonly bytes: number;
 

@@ -35,6 +35,7 @@ export interface Recording {
 export abstract class RecordingDevice implements Device {
   abstract readonly kind: string;
   abstract readonly description: string;
+  abstract readonly threads: number;
   abstract readonly bytes: number;
   /** A view's numbers are those of the Value it was made from. */
   readonly #origins = new WeakMap<Value, Value>();

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { physicalCores } from "../cores_node.ts";
 import { VectorDevice } from "../vector/vector_device.ts";
 import { openEngine } from "./engine.ts";
 import { NativeMachine } from "./native_machine.ts";
@@ -32,15 +31,4 @@ export async function openNativeDevice(
     new NativeMachine(engine, workers),
     `${engine.target.name} machine code on ${threads} ${plural} (${name})`,
   );
-}
-
-/** Threads that do not share a core. Where the system does not tell, every thread counts as one. */
-function physicalCores(): number {
-  const threads = availableParallelism();
-  try {
-    const active = readFileSync("/sys/devices/system/cpu/smt/active", "utf8").trim() === "1";
-    return active ? Math.max(1, Math.floor(threads / 2)) : threads;
-  } catch {
-    return threads;
-  }
 }

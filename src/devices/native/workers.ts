@@ -1,13 +1,10 @@
 import { Worker } from "node:worker_threads";
 import { UnsupportedError } from "../../base/errors.ts";
-import { SHARED, THREAD } from "../../codegen/step.ts";
+import { SCRATCH_BYTES, SHARED, THREAD } from "../../codegen/step.ts";
 import type { NativeEngine } from "./engine.ts";
 import { koffiPath } from "./koffi.ts";
 import type { Region } from "./memory.ts";
 import { CONTROL, WORKER_SOURCE, type WorkerMessage, type WorkerStart } from "./worker.ts";
-
-/** Memory of each thread that programs may use as they like, in bytes. Takes no real memory until it is used. */
-const SCRATCH_BYTES = 8 * 2 ** 20;
 
 /** Pools that are alive: a process that ends must first let their threads out of machine code. */
 const living = new Set<NativeWorkers>();

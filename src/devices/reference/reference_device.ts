@@ -4,17 +4,8 @@ import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
 import type { HostArrays, KernelInputs } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
+import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
-
-/** Computes for so long, in ms, before the event loop gets a turn. */
-const TURN = 8;
-
-/** Gives the event loop a turn. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) =>
-    typeof setImmediate === "function" ? setImmediate(resolve) : setTimeout(resolve),
-  );
-}
 
 /**
  * Plain TypeScript: runs each kernel's `reference` form, one after the other, on the calling thread. Slow; it defines
@@ -22,6 +13,7 @@ function nextTurn(): Promise<void> {
  */
 export class ReferenceDevice extends RecordingDevice {
   readonly kind = "reference";
+  readonly threads = 1;
   readonly description: string;
   readonly #living = new Map<Value, TypedArray>();
 

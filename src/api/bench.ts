@@ -1,0 +1,153 @@
+import type { Device } from "../devices/device.ts";
+import { GenerationConfig } from "../generation/configuration_utils.ts";
+import { BaseStreamer } from "../generation/streamers.ts";
+import { multiplyAdds, rowMaxima } from "../kernels/probes.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import type { LlavaForConditionalGeneration } from "./modeling_llava.ts";
+
+/** What is measured, and how often. */
+export interface BenchOptions {
+  /** Tokens of the prompt. */
+  prompt_tokens: number;
+  /** Tokens that are generated after it. */
+  new_tokens: number;
+  /** Runs of each figure; the median counts. */
+  runs: number;
+  /** Sequences of the batch figure. */
+  sequences: number;
+  /** Told what is measured next. */
+  progress?: (what: string) => void;
+}
+
+/** Figures of one model on one machine. Rates are a second's; times are milliseconds. */
+export interface BenchFigures {
+  vision: { ms: number; images_per_second: number };
+  prefill: { tokens: number; tokens_per_second: number };
+  decode: { tokens: number; tokens_per_second: number; context: number };
+  batch: { sequences: number; tokens_per_second: number };
+}
+
+/** What the device reaches at most, with kernels that do nothing else. */
+export interface DeviceLimits {
+  read_bytes_per_second: number;
+  peak_ops_per_second: number;
+}
+
+/** How fast a model is. Texts do not end before their length. */
+export async function benchModel(
+  model: LlavaForConditionalGeneration,
+  options: BenchOptions,
+): Promise<BenchFigures> {
+  const own = model.generation_config;
+  model.generation_config = new GenerationConfig({});
+  try {
+    return await measure(model, options);
+  } finally {
+    model.generation_config = own;
+  }
+}
+
+async function measure(model: LlavaForConditionalGeneration, options: BenchOptions): Promise<BenchFigures> {
+  const { prompt_tokens, new_tokens, runs, sequences, progress } = options;
+  progress?.("one picture");
+  const pixel_values = noisePicture(model);
+  const vision = await median(runs, () => timed(() => model.get_image_features({ pixel_values })));
+  progress?.(`a prompt of ${prompt_tokens} tokens`);
+  const prompt = promptOf(model, prompt_tokens);
+  const prefill = await median(runs, () => timed(() => generate(model, [prompt], 1)));
+  progress?.(`${new_tokens} tokens, one by one`);
+  const decode = await median(runs, async () => decodeTime(await stamps(model, prompt, new_tokens)));
+  progress?.(`${new_tokens} tokens for ${sequences} sequences together`);
+  const short = Array.from({ length: sequences }, (_, i) => promptOf(model, 32 + i, i).slice(0, 32));
+  const first = await median(runs, () => timed(() => generate(model, short, 1)));
+  const batch = await median(
+    runs,
+    async () => (await timed(() => generate(model, short, new_tokens + 1))) - first,
+  );
+  return {
+    vision: { ms: vision, images_per_second: 1000 / vision },
+    prefill: { tokens: prompt_tokens, tokens_per_second: (1000 * prompt_tokens) / prefill },
+    decode: { tokens: new_tokens, tokens_per_second: 1000 / decode, context: prompt_tokens + new_tokens },
+    batch: { sequences, tokens_per_second: (1000 * sequences * new_tokens) / batch },
+  };
+}
+
+/** Runs bare loops on a device. */
+export async function deviceLimits(device: Device): Promise<DeviceLimits> {
+  const [rows, width] = [2048, 32768];
+  const large = device.allocate({ dtype: "float32", shape: [rows, width] });
+  const read = await median(5, () =>
+    timed(() => device.step(() => [device.run(rowMaxima, { x: large }, {})])),
+  );
+  device.free(large);
+  const [tiles, size, times] = [256, 192, 20_000];
+  const small = device.allocate({ dtype: "float32", shape: [tiles, size] });
+  const compute = await median(5, () =>
+    timed(() => device.step(() => [device.run(multiplyAdds, { x: small }, { times })])),
+  );
+  device.free(small);
+  return {
+    read_bytes_per_second: (rows * width * 4 * 1000) / read,
+    peak_ops_per_second: (2 * tiles * size * times * 1000) / compute,
+  };
+}
+
+function promptOf(model: LlavaForConditionalGeneration, length: number, seed = 0): number[] {
+  const words = Math.min(model.config.text_config.vocab_size, model.config.image_token_id) - 10;
+  return Array.from({ length }, (_, i) => 5 + ((i * 7919 + seed * 104729) % words));
+}
+
+function noisePicture({ config }: LlavaForConditionalGeneration): Tensor {
+  const { num_channels, image_size } = config.vision_config;
+  const [height, width] = [image_size, image_size].flat();
+  const data = new Float32Array(num_channels * height * width).map((_, i) => Math.sin(i * 0.7));
+  return new Tensor("float32", [1, num_channels, height, width], data);
+}
+
+function generate(
+  model: LlavaForConditionalGeneration,
+  input_ids: number[][],
+  max_new_tokens: number,
+): Promise<Tensor> {
+  return model.generate({ input_ids, max_new_tokens, do_sample: false, pad_token_id: 0 });
+}
+
+/** When each token came. */
+async function stamps(
+  model: LlavaForConditionalGeneration,
+  prompt: number[],
+  count: number,
+): Promise<number[]> {
+  const streamer = new Clock();
+  await model.generate({ input_ids: [prompt], max_new_tokens: count + 1, streamer, do_sample: false });
+  return streamer.times.slice(1);
+}
+
+/** Notes when tokens come; the first time is the prompt's. */
+class Clock extends BaseStreamer {
+  readonly times: number[] = [];
+
+  put(): void {
+    this.times.push(performance.now());
+  }
+
+  end(): void {}
+}
+
+/** Milliseconds a token, of those after the first. */
+function decodeTime(times: readonly number[]): number {
+  return (times[times.length - 1] - times[0]) / (times.length - 1);
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await run();
+  return performance.now() - begin;
+}
+
+async function median(runs: number, measure: () => Promise<number>): Promise<number> {
+  const values: number[] = [];
+  for (let i = 0; i < runs; i++) values.push(await measure());
+  values.sort((a, b) => a - b);
+  return values[Math.floor(values.length / 2)];
+}
