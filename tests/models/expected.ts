@@ -6,8 +6,28 @@ import { readHeader } from "../../src/hub/safetensors.ts";
 import { viewBytes } from "../../src/tensor/dtype.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 
+/** CLIP and Llama in the published layouts. What does not depend on the architecture is tried on these alone. */
+export const LAYOUTS: readonly string[] = ["hub-f32", "v452-bf16-shards", "v5-f16"];
+
 /** The checkpoints of scripts/fixtures/models.py. */
-export const CHECKPOINTS = ["hub-f32", "v452-bf16-shards", "v5-f16"] as const;
+export const CHECKPOINTS: readonly string[] = [
+  ...LAYOUTS,
+  "clip-mistral-f32",
+  "siglip-qwen2-bf16",
+  "siglip-mistral-f16",
+  "pixtral-mistral-bf16",
+  "clip-llama-dynamic-f16",
+  "clip-llama-yarn-bf16",
+  "clip-llama-longrope-f16",
+];
+
+/** Their rotary frequencies follow the longest row of a call, so that a row alone may be answered otherwise. */
+const FOLLOW_LENGTH: readonly string[] = ["clip-llama-dynamic-f16", "clip-llama-longrope-f16"];
+
+/** Whether each row of a batch is answered as it would be alone. */
+export function rowsAreAlone(checkpoint: string): boolean {
+  return !FOLLOW_LENGTH.includes(checkpoint);
+}
 
 export function folderOf(checkpoint: string): string {
   return fileURLToPath(new URL(`../fixtures/models/${checkpoint}`, import.meta.url));
@@ -20,9 +40,11 @@ export interface Facts {
   labels: number[][];
   position_ids: number[][];
   cut: number;
+  image_sizes?: number[][];
   runs: {
     greedy: number[][];
     eos: { eos_token_id: number[]; sequences: number[][] };
+    early?: { eos_token_id: number; sequences: number[][] };
     penalised: { options: Record<string, number>; sequences: number[][] };
     single: number[][];
     sampled: Record<string, number | boolean>;
@@ -30,6 +52,12 @@ export interface Facts {
     embeds: number[][];
     text: { input_ids: number[][]; sequences: number[][] };
   };
+}
+
+/** Pictures as a processor gives them. */
+export interface Pictures {
+  pixel_values: Tensor;
+  image_sizes?: number[][];
 }
 
 /** What Transformers gave for a checkpoint. */
@@ -55,10 +83,31 @@ export class Expected {
     return new Expected(facts, read);
   }
 
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
   tensor(name: string): Tensor {
     const tensor = this.#tensors.get(name);
     if (!tensor) throw new Error(`the fixture has no tensor ${name}`);
     return tensor;
+  }
+
+  /** The tensors `prefix.0`, `prefix.1`, ... */
+  list(prefix: string): Tensor[] {
+    const found: Tensor[] = [];
+    while (this.has(`${prefix}.${found.length}`)) found.push(this.tensor(`${prefix}.${found.length}`));
+    return found;
+  }
+
+  /** The pictures of both rows, or those from the given one. */
+  pictures(first = 0): Pictures {
+    const { shape, data } = this.tensor("pixel_values");
+    const size = data.length / shape[0];
+    const pixels = (data as Float32Array).slice(first * size);
+    const image_sizes = this.facts.image_sizes?.slice(first);
+    const pixel_values = new Tensor("float32", [shape[0] - first, ...shape.slice(1)], pixels);
+    return image_sizes ? { pixel_values, image_sizes } : { pixel_values };
   }
 }
 

@@ -1,31 +1,31 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LlavaForConditionalGeneration, LlavaModel } from "../../src/api/modeling_llava.ts";
-import { OptionError, ShapeError } from "../../src/base/errors.ts";
+import { OptionError } from "../../src/base/errors.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
-import { CHECKPOINTS, Expected, expectClose, folderOf } from "./expected.ts";
+import { CHECKPOINTS, Expected, expectClose, folderOf, LAYOUTS, type Pictures } from "./expected.ts";
 
 describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
   let expected: Expected;
   let model: LlavaForConditionalGeneration;
-  let pixel_values: Tensor;
+  let pictures: Pictures;
 
   beforeAll(async () => {
     expected = await Expected.read(checkpoint);
-    pixel_values = expected.tensor("pixel_values");
+    pictures = expected.pictures();
     model = await LlavaForConditionalGeneration.from_pretrained(folderOf(checkpoint));
   });
   afterAll(() => model.dispose());
 
   test("tower and projector: every hidden state, the features, the attention", async () => {
     const out = await model.get_image_features({
-      pixel_values,
+      ...pictures,
       output_hidden_states: true,
       output_attentions: true,
     });
-    expect(out.hidden_states?.length).toBe(6);
-    for (const [i, state] of (out.hidden_states ?? []).entries()) {
-      expectClose(state as Tensor, expected.tensor(`vision.hidden_states.${i}`));
-    }
+    const states = expected.list("vision.hidden_states");
+    expect(states.length).toBeGreaterThan(3);
+    expect(out.hidden_states?.length).toBe(states.length);
+    for (const [i, state] of states.entries()) expectClose(out.hidden_states?.[i] as Tensor, state);
     expectClose(out.last_hidden_state, expected.tensor("vision.last_hidden_state"));
     expectClose(out.attentions?.[1] as Tensor, expected.tensor("vision.attentions.1"));
     const features = expected.tensor("features");
@@ -39,18 +39,20 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
     const out = await model({
       input_ids,
       attention_mask,
-      pixel_values,
+      ...pictures,
       labels,
       output_hidden_states: true,
       output_attentions: true,
     });
     expectClose(out.logits, expected.tensor("logits"), attention_mask);
     expect(out.loss?.data[0]).toBeCloseTo(expected.tensor("loss").data[0] as number, 5);
-    const divided = await model({ input_ids, attention_mask, pixel_values, labels, num_items_in_batch: 7 });
+    const divided = await model({ input_ids, attention_mask, ...pictures, labels, num_items_in_batch: 7 });
     expect(divided.loss?.data[0]).toBeCloseTo(expected.tensor("loss.sum").data[0] as number, 4);
-    expect(out.hidden_states?.length).toBe(4);
-    for (const [i, state] of (out.hidden_states ?? []).entries()) {
-      expectClose(state, expected.tensor(`hidden_states.${i}`), attention_mask);
+    const states = expected.list("hidden_states");
+    expect(states.length).toBeGreaterThan(2);
+    expect(out.hidden_states?.length).toBe(states.length);
+    for (const [i, state] of states.entries()) {
+      expectClose(out.hidden_states?.[i] as Tensor, state, attention_mask);
     }
     // [B, H, L, L]: rows of padding are not compared
     const weights = out.attentions?.[1] as Tensor;
@@ -63,7 +65,7 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
 
   test("positions of the caller, and the logits of the last columns only", async () => {
     const { input_ids, attention_mask, position_ids } = expected.facts;
-    const out = await model({ input_ids, attention_mask, pixel_values, position_ids, logits_to_keep: 3 });
+    const out = await model({ input_ids, attention_mask, ...pictures, position_ids, logits_to_keep: 3 });
     expectClose(out.logits, expected.tensor("logits.positions"));
     expect(out.hidden_states).toBeUndefined();
   });
@@ -73,7 +75,7 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
     const first = await model({
       input_ids: input_ids.map((row) => row.slice(0, cut)),
       attention_mask: attention_mask.map((row) => row.slice(0, cut)),
-      pixel_values,
+      ...pictures,
     });
     const past_key_values = first.past_key_values;
     const branch = past_key_values?.clone();
@@ -101,7 +103,7 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
 
   test("features that were computed before, in the place of pictures", async () => {
     const { input_ids, attention_mask } = expected.facts;
-    const image = await model.get_image_features({ pixel_values });
+    const image = await model.get_image_features({ ...pictures });
     const out = await model({ input_ids, attention_mask, mm_encoder_outputs: { image } });
     expectClose(out.logits, expected.tensor("logits"), attention_mask);
   });
@@ -109,28 +111,24 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
   test("LlavaModel: the last hidden state, without the head", async () => {
     const body = await LlavaModel.from_pretrained(folderOf(checkpoint));
     const { input_ids, attention_mask } = expected.facts;
-    const out = await body({ input_ids, attention_mask, pixel_values });
-    expectClose(out.last_hidden_state, expected.tensor("hidden_states.3"), attention_mask);
-    const [hidden] = await body({ input_ids, attention_mask, pixel_values, return_dict: false });
-    expectClose(hidden as Tensor, expected.tensor("hidden_states.3"), attention_mask);
+    const out = await body({ input_ids, attention_mask, ...pictures });
+    expectClose(out.last_hidden_state, expected.list("hidden_states").at(-1) as Tensor, attention_mask);
+    const [hidden] = await body({ input_ids, attention_mask, ...pictures, return_dict: false });
+    expectClose(hidden as Tensor, expected.list("hidden_states").at(-1) as Tensor, attention_mask);
     await body.dispose();
   });
 
+  if (!LAYOUTS.includes(checkpoint)) return;
+
   test("wrong calls say what is wrong", async () => {
     const { input_ids, attention_mask } = expected.facts;
-    await expect(model({ input_ids, pixel_values, attention_maks: attention_mask } as never)).rejects.toThrow(
+    await expect(model({ input_ids, ...pictures, attention_maks: attention_mask } as never)).rejects.toThrow(
       /attention_maks.*Did you mean 'attention_mask'/,
     );
     await expect(model({})).rejects.toThrow(OptionError);
     await expect(model({ input_ids: [[1, 500]] })).rejects.toThrow(/500 is no token.*0 to 130/);
-    const one = new Tensor("float32", [1, 3, 30, 30], (pixel_values.data as Float32Array).slice(0, 2700));
-    await expect(model({ input_ids, pixel_values: one })).rejects.toThrow(
+    await expect(model({ input_ids, ...expected.pictures(1) })).rejects.toThrow(
       /Image features and image tokens do not match/,
     );
-    const small = new Tensor("float32", [1, 3, 24, 30], new Float32Array(3 * 24 * 30));
-    await expect(model.get_image_features({ pixel_values: small })).rejects.toThrow(
-      /3 x 24 x 30.*3 x 30 x 30/,
-    );
-    await expect(model.get_image_features({ pixel_values: small })).rejects.toThrow(ShapeError);
   });
 });

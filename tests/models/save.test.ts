@@ -18,7 +18,7 @@ test.each(CHECKPOINTS)("%s saved and read again: the same names, bytes and answe
   const [before, after] = await Promise.all(
     [folderOf(checkpoint), folder].map(async (path) => openWeights(await openRepository(path))),
   );
-  const names = before.names().filter((name) => !name.endsWith("position_ids"));
+  const names = before.names().filter((name) => !name.match(/position_ids|inv_freq/));
   expect(after.names().sort()).toEqual(names.sort());
   for (const name of names) {
     expect(after.get(name).dtype).toBe(before.get(name).dtype);
@@ -30,9 +30,8 @@ test.each(CHECKPOINTS)("%s saved and read again: the same names, bytes and answe
   expect(config.architectures).toEqual(["LlavaForConditionalGeneration"]);
   const expected = await Expected.read(checkpoint);
   const { input_ids, attention_mask } = expected.facts;
-  const pixel_values = expected.tensor("pixel_values");
   const again = await LlavaForConditionalGeneration.from_pretrained(folder);
-  const { logits } = await again({ input_ids, attention_mask, pixel_values });
+  const { logits } = await again({ input_ids, attention_mask, ...expected.pictures() });
   expectClose(logits, expected.tensor("logits"), attention_mask);
   await Promise.all([model.dispose(), again.dispose()]);
 });
