@@ -2,6 +2,7 @@ import { OptionError, UnsupportedError } from "../base/errors.ts";
 import type { Device } from "../devices/device.ts";
 import { openNativeDevice } from "../devices/native/open_native_node.ts";
 import { ReferenceDevice } from "../devices/reference/reference_device.ts";
+import { openWasmDevice } from "../devices/wasm/open_wasm.ts";
 
 /** Names that `device` takes. */
 export type DeviceName = "auto" | "cpu" | "wasm" | "webgpu" | "reference";
@@ -15,7 +16,8 @@ export interface DeviceOptions {
 const NAMES: readonly string[] = ["auto", "cpu", "wasm", "webgpu", "reference"] satisfies DeviceName[];
 
 /**
- * A device of its own for one model. "auto" and "cpu": machine code where it can be made, else plain TypeScript.
+ * A device of its own for one model. "auto" and "cpu": machine code where it can be made,
+ * else WebAssembly, and plain TypeScript where there is not even that.
  *
  * @throws UnsupportedError for one that this version does not have
  */
@@ -33,13 +35,21 @@ export async function createDevice(name: string, { threads }: DeviceOptions = {}
       got: threads,
     });
   }
-  if (name === "wasm" || name === "webgpu") {
+  if (name === "webgpu") {
     throw new UnsupportedError(`device: "${name}" is not there yet in this version; take "auto"`, {
       where: "device",
       got: name,
     });
   }
   if (name === "reference") return new ReferenceDevice();
+  if (name === "wasm") {
+    const wasm = await openWasmDevice({ threads });
+    if (!("reason" in wasm)) return wasm;
+    throw new UnsupportedError(`device: "wasm" cannot be used here: ${wasm.reason}`, { where: "device" });
+  }
   const native = await openNativeDevice({ threads });
-  return "reason" in native ? new ReferenceDevice(`there is no machine code here: ${native.reason}`) : native;
+  if (!("reason" in native)) return native;
+  const why = `no machine code: ${native.reason}`;
+  const wasm = await openWasmDevice({ threads, why });
+  return "reason" in wasm ? new ReferenceDevice(`${why}; no WebAssembly: ${wasm.reason}`) : wasm;
 }

@@ -38,6 +38,7 @@ interface Assignment {
  *
  * @returns what was loaded, under the checkpoint's names: a saved copy keeps them
  * @throws CheckpointError listing all tensors that are missing or have another shape
+ * @throws UnsupportedError where the device can never hold them all; nothing is then read
  */
 export async function loadParameters(
   root: Module,
@@ -47,6 +48,7 @@ export async function loadParameters(
 ): Promise<LoadedTensor[]> {
   const assignments = assign(root, weights, options.unused);
   const total = assignments.reduce((sum, { tensor }) => sum + bytesOf(tensor), 0);
+  checkCapacity(assignments, device, options.dtype);
   let loaded = 0;
   for (const { parameter, tensor } of assignments) {
     options.signal?.throwIfAborted();
@@ -56,6 +58,25 @@ export async function loadParameters(
   }
   options.progress_callback?.({ status: "load", loaded, total });
   return assignments.map(({ parameter, tensor }) => ({ name: tensor.name, parameter }));
+}
+
+function checkCapacity(
+  assignments: readonly Assignment[],
+  device: Device,
+  dtype: LoadOptions["dtype"],
+): void {
+  const { capacity } = device;
+  if (capacity === undefined) return;
+  const needed = assignments.reduce(
+    (sum, { tensor }) => sum + sizeOf(tensor.shape) * BYTES[weightDType(tensor, dtype)],
+    0,
+  );
+  if (needed <= capacity) return;
+  throw new UnsupportedError(
+    `the weights need ${needed} bytes in dtype "${dtype}", and the device ${device.kind} can hold ${capacity} at most. ` +
+      "Take a smaller dtype, a smaller model, or another device.",
+    { where: "device", expected: capacity, got: needed },
+  );
 }
 
 /** The checkpoint's tensors by the module tree's names. */

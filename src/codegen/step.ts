@@ -46,6 +46,9 @@ export const THREAD = {
   bytes: 64,
 } as const;
 
+/** Scratch memory of each thread that programs may use as they like, in bytes. Most of it is never touched. */
+export const SCRATCH_BYTES = 8 * 2 ** 20;
+
 /** Rounds of waiting (about 5 us) before a thread lets others run: it may be in the way of the one it waits for. */
 const SPINS = 200;
 

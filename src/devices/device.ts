@@ -48,6 +48,8 @@ export interface Device {
   readonly threads: number;
   /** Bytes that are held for Values now. */
   readonly bytes: number;
+  /** Bytes that it can ever hold, where its kind has a limit below that of the machine. */
+  readonly capacity?: number | undefined;
 
   /**
    * Records one step, computes it, and gives the numbers of the Values that `record` returned.

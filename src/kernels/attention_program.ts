@@ -198,7 +198,7 @@ export function pagedAttentionProgram(
   // Keys before are -1 for a row that sees nothing; as 32 bits without sign that is 2^32 - 1.
   const past = table.readInt(8);
   const to = b.variable(past.plus(index).plus(1));
-  b.if(past, ">", 0x7fffffff, () => to.set(index));
+  b.if(past.dividedBy(2 ** 31), "==", 1, () => to.set(index));
   const from = b.variable(0);
   if (params.window > 0) from.set(to.minus(params.window).max(0));
   const headBytes = 4 * page * dim;

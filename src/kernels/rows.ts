@@ -128,8 +128,8 @@ export const mergeRows = kernel<{ x: Value; source: Value; index: Value }>({
       build(b, args) {
         const from = b.cursor(args.index, b.tile.times(4)).readInt();
         const row = b.variable(rowOf(b, args.source, from, D).pointer);
-        // A negative number, read as 32 bits without sign.
-        b.if(from, ">", 0x7fffffff, () => row.set(rowOf(b, args.x, b.tile, D).pointer));
+        // The highest of 32 bits is that of a negative number.
+        b.if(from.dividedBy(2 ** 31), "==", 1, () => row.set(rowOf(b, args.x, b.tile, D).pointer));
         copyRow(b, D, b.cursor(row), "float32", rowOf(b, args.y, b.tile, D));
       },
     };

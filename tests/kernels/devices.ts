@@ -2,6 +2,7 @@ import { describe, type TestContext, test } from "vitest";
 import type { Device } from "../../src/devices/device.ts";
 import { openNativeDevice } from "../../src/devices/native/open_native_node.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
+import { openWasmDevice } from "../../src/devices/wasm/open_wasm.ts";
 
 /** A device that the contract suites run on. */
 interface Candidate {
@@ -16,6 +17,8 @@ const CANDIDATES: readonly Candidate[] = [
   { name: "reference", open: async () => new ReferenceDevice() },
   { name: "native avx2", open: () => openNativeDevice({ threads: 2, cpu: "avx2" }) },
   { name: "native avx512", open: () => openNativeDevice({ threads: 2, cpu: "avx512" }) },
+  { name: "wasm", open: () => openWasmDevice({ threads: 2 }) },
+  { name: "wasm inline", open: () => openWasmDevice({ inline: true }) },
 ];
 
 /**

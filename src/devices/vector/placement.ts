@@ -19,7 +19,7 @@ export class Placement {
     return this.#size;
   }
 
-  /** The offset of a place for `bytes`: the smallest gap that holds it. */
+  /** The offset of a place for `bytes`: the smallest gap that holds it, or the end, with the gap before it. */
   take(bytes: number): number {
     const size = rounded(bytes);
     let best: Gap | undefined;
@@ -33,8 +33,9 @@ export class Placement {
       if (best.from === best.to) this.#gaps.splice(this.#gaps.indexOf(best), 1);
       return from;
     }
-    const from = this.#size;
-    this.#size += size;
+    const last = this.#gaps.findIndex(({ to }) => to === this.#size);
+    const from = last < 0 ? this.#size : this.#gaps.splice(last, 1)[0].from;
+    this.#size = from + size;
     return from;
   }
 

@@ -217,9 +217,9 @@ export class VectorDevice extends RecordingDevice {
 
   #keepNumbers(value: Value, places: Map<Value, Place>): void {
     if (this.#living.has(value)) return;
-    const from = this.#window(value, places);
+    // First, as a window is right only until memory is allocated.
     const block = this.#heap.allocate(bytesOf(value));
-    block.region.write(block.offset, bytesIn(from.data));
+    block.region.write(block.offset, bytesIn(this.#window(value, places).data));
     this.#living.set(value, block);
   }
 
