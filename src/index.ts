@@ -123,6 +123,30 @@ export {
 } from "./models/pixtral/image_processing_pixtral.ts";
 export { PixtralProcessor } from "./models/pixtral/processing_pixtral.ts";
 export { BatchFeature } from "./models/processing/batch_feature.ts";
+export {
+  type ImageInput,
+  infer_channel_dimension_format,
+  make_flat_list_of_images,
+} from "./models/processing/image_inputs.ts";
+export { validate_preprocess_arguments } from "./models/processing/image_kwargs.ts";
+export { pad } from "./models/processing/image_pad.ts";
+export { to_channel_dimension_format } from "./models/processing/image_pixels.ts";
+export { get_size_with_aspect_ratio } from "./models/processing/image_sizes.ts";
+export {
+  center_crop,
+  convert_to_rgb,
+  normalize,
+  rescale,
+  resize,
+  to_numpy_array,
+  to_pil_image,
+} from "./models/processing/image_transforms.ts";
+export {
+  get_image_size,
+  get_resize_output_image_size,
+  load_image_as_tensor,
+  load_images,
+} from "./models/processing/image_utils.ts";
 export { ProcessorMixin } from "./models/processing/processing_utils.ts";
 export { Qwen2Config } from "./models/qwen2/configuration_qwen2.ts";
 export { SiglipVisionConfig } from "./models/siglip/configuration_siglip.ts";

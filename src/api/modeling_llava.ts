@@ -6,9 +6,10 @@ import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { type GenerateOptions, generate } from "../generation/generate.ts";
 import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
-import type { Module } from "../nn/module.ts";
+import type { Module, Parameter } from "../nn/module.ts";
+import { BYTES } from "../tensor/dtype.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import { sizeOf, Tensor } from "../tensor/tensor.ts";
 import { type DeviceLimits, deviceLimits } from "./bench.ts";
 import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./forward_inputs.ts";
 import { LlavaGenerationModel } from "./generation_adapter.ts";
@@ -44,8 +45,7 @@ abstract class LlavaPreTrainedModel<
   Output extends ModelOutput,
 > extends CallableModel<Options, Output> {
   readonly config: LlavaConfig;
-  /** What most of the weights are kept in. */
-  readonly dtype: WeightDType;
+  readonly #dtype: WeightDType;
   protected readonly runtime: LlavaRuntime;
   readonly #root: Module;
   readonly #tensors: readonly LoadedTensor[];
@@ -54,9 +54,14 @@ abstract class LlavaPreTrainedModel<
     super();
     this.#tensors = tensors;
     this.config = runtime.config;
-    this.dtype = dtype;
+    this.#dtype = dtype;
     this.runtime = runtime;
     this.#root = root;
+  }
+
+  /** What most of the weights are kept in. */
+  get dtype(): WeightDType {
+    return this.#dtype;
   }
 
   /** What computes: `reference`, `native`, `wasm` or `webgpu`. */
@@ -80,13 +85,18 @@ abstract class LlavaPreTrainedModel<
   }
 
   /** One pass. Outputs are float32 and on the host; past_key_values stays on the device. */
-  readonly forward: Forward<Options, Output> = async (options: Options): Promise<never> => {
+  forward(options: Options & { return_dict: false }): Promise<unknown[]>;
+  forward(options: Options): Promise<Output>;
+  async forward(options: Options): Promise<Output | unknown[]> {
     return this.#shown(await this.compute(options), options);
-  };
+  }
 
-  #shown(output: ModelOutput, { return_dict }: { return_dict?: boolean | null }): never {
+  #shown<Shown extends ModelOutput>(
+    output: Shown,
+    { return_dict }: { return_dict?: boolean | null },
+  ): Shown | unknown[] {
     const tuple = (return_dict ?? this.config.return_dict) === false;
-    return (tuple ? output.to_tuple() : output) as never;
+    return tuple ? output.to_tuple() : output;
   }
 
   override __call__(options: Options): Promise<Output | unknown[]> {
@@ -100,9 +110,38 @@ abstract class LlavaPreTrainedModel<
    *
    * @throws ShapeError where the pictures have not the tower's size
    */
-  readonly get_image_features: Forward<ImageFeatureOptions, BaseModelOutputWithPooling> = async (
-    options: ImageFeatureOptions,
-  ): Promise<never> => this.#shown(await imageFeatures(this.runtime, options), options);
+  get_image_features(options: ImageFeatureOptions & { return_dict: false }): Promise<unknown[]>;
+  get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling>;
+  async get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling | unknown[]> {
+    return this.#shown(await imageFeatures(this.runtime, options), options);
+  }
+
+  /**
+   * How many numbers the model has. A shared matrix counts once.
+   *
+   * @param options.exclude_embeddings leaves out the matrix of the tokens' embeddings
+   */
+  num_parameters(options: { exclude_embeddings?: boolean } = {}): number {
+    checkOptions("num_parameters", options, ["exclude_embeddings"]);
+    const parameters = new Set<Parameter>(
+      [...this.#root.named_parameters()].map(([, parameter]) => parameter),
+    );
+    if (options.exclude_embeddings) parameters.delete(this.runtime.model.language_model.embed_tokens.weight);
+    return [...parameters].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  }
+
+  /** Bytes of the weights on the device. */
+  get_memory_footprint(): number {
+    const parameters = new Set<Parameter>(
+      [...this.#root.named_parameters()].map(([, parameter]) => parameter),
+    );
+    return [...parameters].reduce((sum, { shape, value }) => sum + sizeOf(shape) * BYTES[value.dtype], 0);
+  }
+
+  /** Whether the class has `generate`. */
+  can_generate(): boolean {
+    return "generate" in this;
+  }
 
   /**
    * Writes config and weights into a folder, under the names that the checkpoint had, for Transformers or for here.
@@ -242,8 +281,11 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
    *
    * @throws OptionError naming an option that is unknown or cannot be; ShapeError where inputs do not fit together
    */
-  readonly generate: Generate = (options: GenerateOptions): Promise<never> =>
-    generate(this.#generation, options) as Promise<never>;
+  generate(options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
+  generate(options: GenerateOptions): Promise<Tensor>;
+  generate(options: GenerateOptions): Promise<Tensor | GenerateDecoderOnlyOutput> {
+    return generate(this.#generation, options);
+  }
 
   protected override async compute(
     options: LlavaCausalLMForwardOptions,
@@ -274,12 +316,6 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
       release();
     }
   }
-}
-
-/** `generate`: an object with `return_dict_in_generate`, else a tensor. */
-interface Generate {
-  (options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
-  (options: GenerateOptions): Promise<Tensor>;
 }
 
 /** The columns that `logits_to_keep` means. */

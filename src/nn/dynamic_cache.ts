@@ -88,6 +88,44 @@ export class DynamicCache {
     );
   }
 
+  /** How many keys a pass of `query_length` new columns looks at, and how many of them are skipped first. */
+  get_mask_sizes(query_length: number): [kv_length: number, kv_offset: number] {
+    return [this.#length + query_length, 0];
+  }
+
+  /** There is no limit: null. */
+  get_max_length(): null {
+    return null;
+  }
+
+  /** Forgets everything; the cache can be filled anew. */
+  reset(): void {
+    this.crop(-this.#length);
+  }
+
+  /** Puts row `beam_idx[b]` in the place of row b, as beam search does. */
+  reorder_cache(beam_idx: readonly number[] | Int32Array): void {
+    this.batch_select_indices(beam_idx);
+  }
+
+  /** Keeps the rows of the given numbers, in that order. */
+  batch_select_indices(indices: readonly number[] | Int32Array): void {
+    const chosen = this.select([...indices]);
+    this.dispose();
+    this.#rows = this.#own(chosen.#rows);
+  }
+
+  /** Each row `repeats` times, one after the other. */
+  batch_repeat_interleave(repeats: number): void {
+    if (!Number.isSafeInteger(repeats) || repeats < 1) {
+      throw new OptionError(`repeats: expected a whole number from 1, got ${repeats}`, {
+        where: "repeats",
+        got: repeats,
+      });
+    }
+    this.batch_select_indices(this.#rows.flatMap((_, b) => Array<number>(repeats).fill(b)));
+  }
+
   /** Gives the pages back. */
   dispose(): void {
     for (const { cache } of this.#rows) cache.dispose();
