@@ -22,7 +22,7 @@ const SHAPES = [
   [1, 1, 1],
   [13, 7, 3],
   [25, 33, 65],
-  [5, 64, 257],
+  [61, 64, 300],
   [50, 41, 130],
 ] as const;
 
@@ -72,11 +72,11 @@ describeMachines((machine) => {
     const [x, weight, bias] = [random.floats(M * K), random.floats(N * K), random.floats(N, 10)];
     const panels = packed(machine, weight, N, K);
     const P = weightPanel(target);
-    for (let n = 0; n < Math.ceil(N / P) * P; n++)
-      for (let k = 0; k < K; k++) {
-        const got = panels[Math.floor(n / P) * P * K + k * P + (n % P)];
-        expect(got).toBe(n < N ? weight[n * K + k] : 0);
-      }
+    const wanted = panels.map((_, i) => {
+      const [n, k] = [Math.floor(i / (P * K)) * P + (i % P), Math.floor(i / P) % K];
+      return n < N ? weight[n * K + k] : 0;
+    });
+    expect(Buffer.from(panels.buffer).equals(Buffer.from(wanted.buffer))).toBe(true);
 
     const R = inputPanel(target);
     const xPanels = new Float32Array(panelBytes(target, M, K, R) / 4);
@@ -85,11 +85,14 @@ describeMachines((machine) => {
     for (let tile = Math.ceil(M / R) - 1; tile >= 0; tile--)
       runProgram(machine, pack, { x, panels: xPanels, rows: M }, { tile });
 
-    for (const withBias of [true, false]) {
+    for (const [withBias, threads] of [
+      [true, 8],
+      [false, 1],
+    ] as const) {
       const shape: MatmulShape = { N, K, bias: withBias };
       const want = reference(x, weight, withBias ? bias : new Float32Array(N), [M, N, K]);
-      // Many threads, so that rows are divided too.
-      const { tiles, chunks, panels: count, scratchBytes } = divideMatmul(target, shape, M, 8);
+      // For many threads the rows are divided too; for one, several panels are multiplied at once.
+      const { tiles, chunks, panels: count, scratchBytes } = divideMatmul(target, shape, M, threads);
       const y = new Float32Array(M * N).fill(Number.NaN);
       const args = { weight: panels, x: xPanels, y, bias, rows: M, chunks, panels: count };
       const built = matmul(target, shape);

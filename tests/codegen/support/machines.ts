@@ -56,6 +56,7 @@ function native(name: string, target: Target, has: (e: NativeEngine) => boolean)
   const e = engine();
   if ("reason" in e) return { name: `native ${name}`, device: "native", reason: e.reason };
   if (!has(e)) return { name: `native ${name}`, device: "native", reason: `${e.processor.name} has none` };
+  const compiled = once((program) => e.callable(program));
   return {
     name: `native ${name}`,
     target,
@@ -64,10 +65,20 @@ function native(name: string, target: Target, has: (e: NativeEngine) => boolean)
       const base = region.address;
       rebase(image, pointers, base);
       region.write(0, image);
-      e.callable(program)(base + block, tile, base + scratch);
+      compiled(program)(base + block, tile, base + scratch);
       image.set(region.read(0, image.length));
       rebase(image, pointers, -base);
     },
+  };
+}
+
+/** Remembers what was made of a program, as one is often run for many tiles. */
+function once<T>(make: (program: Program) => T): (program: Program) => T {
+  const made = new WeakMap<Program, T>();
+  return (program) => {
+    const known = made.get(program) ?? make(program);
+    made.set(program, known);
+    return known;
   };
 }
 
@@ -94,19 +105,21 @@ function webassembly(name: string, target: Target): Candidate {
   const pages = (2 * IMAGE_BYTES) / PAGE_BYTES;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const base = 4096;
+  const compiled = once((program) => {
+    const links = { memory: { initial: pages, maximum: pages, shared: true }, tableBase: 0 };
+    const module = new WebAssembly.Module(wasmModule([program], links) as BufferSource);
+    const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
+    const instance = new WebAssembly.Instance(module, { env: { memory, table } });
+    return instance.exports[exportName(0)] as (a: number, b: number, c: number) => void;
+  });
   return {
     name: `wasm ${name}`,
     target,
     run(program, image, { block, tile, scratch, pointers }) {
-      const links = { memory: { initial: pages, maximum: pages, shared: true }, tableBase: 0 };
-      const module = new WebAssembly.Module(wasmModule([program], links) as BufferSource);
-      const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
-      const instance = new WebAssembly.Instance(module, { env: { memory, table } });
       const bytes = new Uint8Array(memory.buffer, base, image.length);
       rebase(image, pointers, base);
       bytes.set(image);
-      const f = instance.exports[exportName(0)] as (a: number, b: number, c: number) => void;
-      f(base + block, tile, base + scratch);
+      compiled(program)(base + block, tile, base + scratch);
       image.set(bytes);
       rebase(image, pointers, -base);
     },
