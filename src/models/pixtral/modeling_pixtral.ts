@@ -88,7 +88,7 @@ export class PixtralVisionModel extends Module implements VisionTower {
 
   constructor(config: PixtralVisionConfig) {
     super();
-    checkRotary(config);
+    checkRopeType(config);
     this.#config = config;
     this.patch_conv = new PatchConv2d(config.num_channels, config.hidden_size, config.patch_size, false);
     this.ln_pre = new RMSNorm(config.hidden_size, EPSILON);
@@ -98,6 +98,7 @@ export class PixtralVisionModel extends Module implements VisionTower {
   // [N, C, H, W] -> [T, D]
   forward(pixels: Value, options: VisionOptions, trace: Trace): VisionOutput {
     refuseOption("PixtralVisionModel", options, "interpolate_pos_encoding", "it takes pictures of any size");
+    checkHeadDim(this.#config);
     const { num_channels, patch_size } = this.#config;
     const [N, C, H, W] = pixels.shape;
     if (C !== num_channels || Math.min(H, W) < patch_size) {
@@ -135,28 +136,21 @@ export class PixtralVisionModel extends Module implements VisionTower {
   }
 }
 
-function checkRotary({
-  rope_parameters,
-  head_dim,
-  hidden_size,
-  num_attention_heads: heads,
-}: PixtralVisionConfig) {
-  const type = rope_parameters.rope_type;
-  if (type !== "axial") {
-    throw new UnsupportedError(
-      `vision_config.rope_parameters: Pixtral's rope_type is "axial", got "${type}"`,
-      {
-        where: "vision_config.rope_parameters.rope_type",
-        expected: "axial",
-        got: type,
-      },
-    );
-  }
+/** The config may say anything of `head_dim`, which reaches the rotation alone; no computation comes of what differs. */
+function checkHeadDim({ head_dim, hidden_size, num_attention_heads: heads }: PixtralVisionConfig): void {
   if (head_dim * heads === hidden_size) return;
   throw new UnsupportedError(
     `vision_config.head_dim: a head has hidden_size / num_attention_heads = ${hidden_size / heads} elements, ` +
       `but positions are said to turn ${head_dim}`,
     { where: "vision_config.head_dim", expected: hidden_size / heads, got: head_dim },
+  );
+}
+
+function checkRopeType({ rope_parameters: { rope_type } }: PixtralVisionConfig): void {
+  if (rope_type === "axial") return;
+  throw new UnsupportedError(
+    `vision_config.rope_parameters: Pixtral's rope_type is "axial", got "${rope_type}"`,
+    { where: "vision_config.rope_parameters.rope_type", expected: "axial", got: rope_type },
   );
 }
 
