@@ -7,7 +7,7 @@ import { type ConfigDict, fieldError, isRecord } from "../models/config_fields.t
 import { asConfigDict, inFile } from "../models/config_files.ts";
 import { cloneJson, pythonJson } from "../models/config_json.ts";
 import { PreTrainedConfig, TRANSFORMERS_VERSION } from "../models/configuration_utils.ts";
-import { checkSaveOptions, saveTextFile } from "../models/save_file.ts";
+import { checkSaveOptions, saveTextFile, saveTextFileAt } from "../models/save_file.ts";
 import { GENERATE_ARGUMENTS, GENERATION_FIELDS } from "./generation_fields.ts";
 import { minorIssues, refuseContradictions } from "./generation_validation.ts";
 import type { SequenceBias } from "./logits_process/bias.ts";
@@ -309,8 +309,7 @@ export class GenerationConfig extends Fields {
   }
 
   async to_json_file(json_file_path: string, options: GenerationJsonOptions = {}): Promise<void> {
-    const { basename, dirname } = await import("node:path");
-    await saveTextFile(dirname(json_file_path), basename(json_file_path), this.to_json_string(options));
+    await saveTextFileAt(json_file_path, this.to_json_string(options));
   }
 
   /** Whether the two say the same. */

@@ -1,7 +1,7 @@
 import { OptionError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import { type Field, fieldError, integer, number, oneOf } from "../models/config_fields.ts";
-import { saveTextFile } from "../models/save_file.ts";
+import { saveTextFileAt } from "../models/save_file.ts";
 import { WatermarkLogitsProcessor } from "./logits_process/watermark.ts";
 
 export interface WatermarkingOptions {
@@ -55,8 +55,7 @@ export class WatermarkingConfig {
   }
 
   async to_json_file(json_file_path: string): Promise<void> {
-    const { basename, dirname } = await import("node:path");
-    await saveTextFile(dirname(json_file_path), basename(json_file_path), this.to_json_string());
+    await saveTextFileAt(json_file_path, this.to_json_string());
   }
 
   /** Sets those options that it has. */

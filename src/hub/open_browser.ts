@@ -1,4 +1,5 @@
 import { CheckpointError, UnsupportedError } from "../base/errors.ts";
+import { DEMO_FILES } from "./demo_files.ts";
 import { HubClient } from "./http.ts";
 import { idFault } from "./ids.ts";
 import type { HubOptions, Repository } from "./repository.ts";
@@ -7,6 +8,8 @@ import { createStore } from "./store_browser.ts";
 import { createFetch } from "./transport_browser.ts";
 import { WebRepository } from "./web_repository.ts";
 
+/** The checkpoint inside the package. */
+const DEMO = "llava-demo";
 const HUB = "https://huggingface.co";
 
 /**
@@ -21,7 +24,8 @@ export async function open(name: string, options: HubOptions): Promise<Repositor
   const address = addressOf(name);
   if (address !== undefined) {
     const folder = [address, options.subfolder].filter(Boolean).join("/").replace(/\/+$/, "");
-    return new StaticRepository(name, new HubClient(folder, undefined, createFetch()), options.signal);
+    const files = name === DEMO && !options.subfolder ? DEMO_FILES : undefined;
+    return new StaticRepository(name, new HubClient(folder, undefined, createFetch()), options.signal, files);
   }
   const fault = idFault(name);
   if (fault !== undefined) {
@@ -42,7 +46,8 @@ export async function open(name: string, options: HubOptions): Promise<Repositor
 }
 
 function addressOf(name: string): string | undefined {
-  if (name === "llava-demo") return new URL("../../../checkpoints/llava-demo", import.meta.url).href;
+  if (name === DEMO)
+    return new URL(/* @vite-ignore */ "../../../checkpoints/llava-demo", import.meta.url).href;
   if (!/^(https?:|\.{0,2}\/)/.test(name) || !URL.canParse(name, location.href)) return undefined;
   return new URL(name, location.href).href.replace(/\/+$/, "");
 }

@@ -20,8 +20,14 @@ export class StaticRepository implements Repository {
   readonly #signal: AbortSignal | undefined;
   readonly #sizes = new Map<string, Promise<number | undefined>>();
 
-  /** @param client one whose endpoint is the address of the folder */
-  constructor(name: string, client: HubClient, signal?: AbortSignal) {
+  readonly #files: readonly string[] | undefined;
+
+  /**
+   * @param client one whose endpoint is the address of the folder
+   * @param files its files, where they are known: no others are asked for
+   */
+  constructor(name: string, client: HubClient, signal?: AbortSignal, files?: readonly string[]) {
+    this.#files = files;
     this.name = name;
     this.#client = client;
     this.#signal = signal;
@@ -71,6 +77,7 @@ export class StaticRepository implements Repository {
 
   #size(path: string): Promise<number | undefined> {
     const url = this.#url(path);
+    if (this.#files && !this.#files.includes(path)) return Promise.resolve(undefined);
     let size = this.#sizes.get(path);
     if (size === undefined) {
       size = this.#ask(url, path);

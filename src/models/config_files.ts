@@ -1,15 +1,16 @@
 import { warnOnce } from "../base/env.ts";
-import { CheckpointError, OptionError } from "../base/errors.ts";
+import { CheckpointError, OptionError, UnsupportedError } from "../base/errors.ts";
 import { type ConfigDict, isRecord } from "./config_fields.ts";
 import { decodeSpecialFloats } from "./config_json.ts";
+import { readText } from "./local_files_node.ts";
 
 /** A JSON object from a file on disk. @throws CheckpointError where there is none */
 export async function readJsonFile(path: string): Promise<ConfigDict> {
-  const { readFile } = await import("node:fs/promises");
   let contents: string;
   try {
-    contents = await readFile(path, "utf8");
+    contents = await readText(path);
   } catch (cause) {
+    if (cause instanceof UnsupportedError) throw cause;
     throw new CheckpointError(`Cannot read ${path}. Is there such a file?`, { file: path, cause });
   }
   let json: unknown;

@@ -23,7 +23,7 @@ import {
   type RopeParameters,
   validateRopeParameters,
 } from "./rope_parameters.ts";
-import { checkSaveOptions, saveTextFile } from "./save_file.ts";
+import { checkSaveOptions, saveTextFile, saveTextFileAt } from "./save_file.ts";
 import { type ConfigClass, createSubConfig, type SubConfigSpec, type UnknownFields } from "./sub_config.ts";
 
 /** The version whose files these configs read and write. */
@@ -309,8 +309,7 @@ export class PreTrainedConfig {
 
   /** Writes the JSON to a file, whole or not at all. */
   async to_json_file(json_file_path: string, options: ConfigJsonOptions = {}): Promise<void> {
-    const { basename, dirname } = await import("node:path");
-    await saveTextFile(dirname(json_file_path), basename(json_file_path), this.to_json_string(options));
+    await saveTextFileAt(json_file_path, this.to_json_string(options));
   }
 
   /**

@@ -1,5 +1,6 @@
 import { CheckpointError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
+import { splitPath, writeText } from "./local_files_node.ts";
 
 /**
  * Writes `directory/name`, making the directory where there is none. The file is there whole or not at all:
@@ -8,25 +9,23 @@ import { checkOptions } from "../base/options.ts";
  * @throws CheckpointError where `directory` is a file or cannot be written
  */
 export async function saveTextFile(directory: string, name: string, contents: string): Promise<void> {
-  const { mkdir, rename, rm, writeFile } = await import("node:fs/promises");
-  const { join } = await import("node:path");
-  const target = join(directory, name);
-  const partial = `${target}.${globalThis.crypto.randomUUID()}.partial`;
   try {
-    await mkdir(directory, { recursive: true });
-    await writeFile(partial, contents);
-    await rename(partial, target);
+    await writeText(directory, name, contents);
   } catch (cause) {
-    await rm(partial, { force: true }).catch(() => {});
+    if (cause instanceof UnsupportedError) throw cause;
+    const target = `${directory.replace(/[\\/]+$/, "")}/${name}`;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CheckpointError(
       `Cannot save ${target}: ${reason}. Is ${directory} a folder that may be written?`,
-      {
-        file: target,
-        cause,
-      },
+      { file: target, cause },
     );
   }
+}
+
+/** The same for a path that names the file. */
+export async function saveTextFileAt(path: string, contents: string): Promise<void> {
+  const { directory, name } = splitPath(path);
+  await saveTextFile(directory, name, contents);
 }
 
 /** @throws UnsupportedError where something is to be uploaded */
