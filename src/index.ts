@@ -2,7 +2,8 @@
  * Everything public. Names that exist in Transformers are spelled as there.
  * See README.md, and docs/architecture.md for where things live.
  */
-export { type BenchFigures, type BenchOptions, benchModel, type DeviceLimits } from "./api/bench.ts";
+export { type BenchFigures, type BenchOptions, benchModel } from "./api/bench.ts";
+export type { DeviceLimits } from "./api/device_limits.ts";
 export { createDevice, type DeviceName } from "./api/devices.ts";
 export type { LlavaForwardOptions } from "./api/forward_inputs.ts";
 export type { ImageFeatureOptions } from "./api/image_features.ts";

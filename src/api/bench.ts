@@ -1,9 +1,8 @@
-import type { Device } from "../devices/device.ts";
 import { GenerationConfig } from "../generation/configuration_utils.ts";
 import { BaseStreamer } from "../generation/streamers.ts";
-import { multiplyAdds, rowMaxima } from "../kernels/probes.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { LlavaForConditionalGeneration } from "./modeling_llava.ts";
+import { median, timed } from "./timing.ts";
 
 /** What is measured, and how often. */
 export interface BenchOptions {
@@ -25,12 +24,6 @@ export interface BenchFigures {
   prefill: { tokens: number; tokens_per_second: number };
   decode: { tokens: number; tokens_per_second: number; context: number };
   batch: { sequences: number; tokens_per_second: number };
-}
-
-/** What the device reaches at most, with kernels that do nothing else. */
-export interface DeviceLimits {
-  read_bytes_per_second: number;
-  peak_ops_per_second: number;
 }
 
 /** How fast a model is. Texts do not end before their length. */
@@ -69,26 +62,6 @@ async function measure(model: LlavaForConditionalGeneration, options: BenchOptio
     prefill: { tokens: prompt_tokens, tokens_per_second: (1000 * prompt_tokens) / prefill },
     decode: { tokens: new_tokens, tokens_per_second: 1000 / decode, context: prompt_tokens + new_tokens },
     batch: { sequences, tokens_per_second: (1000 * sequences * new_tokens) / batch },
-  };
-}
-
-/** Runs bare loops on a device. */
-export async function deviceLimits(device: Device): Promise<DeviceLimits> {
-  const [rows, width] = [2048, 32768];
-  const large = device.allocate({ dtype: "float32", shape: [rows, width] });
-  const read = await median(5, () =>
-    timed(() => device.step(() => [device.run(rowMaxima, { x: large }, {})])),
-  );
-  device.free(large);
-  const [tiles, size, times] = [256, 192, 20_000];
-  const small = device.allocate({ dtype: "float32", shape: [tiles, size] });
-  const compute = await median(5, () =>
-    timed(() => device.step(() => [device.run(multiplyAdds, { x: small }, { times })])),
-  );
-  device.free(small);
-  return {
-    read_bytes_per_second: (rows * width * 4 * 1000) / read,
-    peak_ops_per_second: (2 * tiles * size * times * 1000) / compute,
   };
 }
 
@@ -137,17 +110,4 @@ class Clock extends BaseStreamer {
 /** Milliseconds a token, of those after the first. */
 function decodeTime(times: readonly number[]): number {
   return (times[times.length - 1] - times[0]) / (times.length - 1);
-}
-
-async function timed(run: () => Promise<unknown>): Promise<number> {
-  const begin = performance.now();
-  await run();
-  return performance.now() - begin;
-}
-
-async function median(runs: number, measure: () => Promise<number>): Promise<number> {
-  const values: number[] = [];
-  for (let i = 0; i < runs; i++) values.push(await measure());
-  values.sort((a, b) => a - b);
-  return values[Math.floor(values.length / 2)];
 }

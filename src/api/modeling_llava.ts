@@ -10,7 +10,7 @@ import type { Module, Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { sizeOf, Tensor } from "../tensor/tensor.ts";
-import { type DeviceLimits, deviceLimits } from "./bench.ts";
+import { type DeviceLimits, deviceLimits } from "./device_limits.ts";
 import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./forward_inputs.ts";
 import { LlavaGenerationModel } from "./generation_adapter.ts";
 import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
