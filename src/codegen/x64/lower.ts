@@ -3,9 +3,11 @@ import { placeConstants } from "../constants.ts";
 import type { Program } from "../instruction.ts";
 import { Assembler } from "./assembler.ts";
 import { Context, SCALARS } from "./context.ts";
+import { ControlLowering } from "./control.ts";
 import { lowerMemory } from "./memory.ts";
 import { ConstantPool } from "./pool.ts";
-import { ControlLowering, lowerScalar, lowerTile } from "./scalars.ts";
+import { lowerScalar } from "./scalars.ts";
+import { lowerTile } from "./tiles.ts";
 import { lowerVector } from "./vectors.ts";
 
 /** Machine code that may lie anywhere in memory, at a multiple of 64 bytes. */

@@ -26,7 +26,7 @@ export interface Call {
 }
 
 /** A machine, or why it is not there. */
-export type Candidate = Machine | { name: string; device: "native" | "wasm"; reason: string };
+export type Candidate = Machine | { name: string; device: string; reason: string };
 
 const IMAGE_BYTES = 8 * 2 ** 20;
 
@@ -55,7 +55,7 @@ export function engine(): NativeEngine | { reason: string } {
 function native(name: string, target: Target, has: (e: NativeEngine) => boolean): Candidate {
   const e = engine();
   if ("reason" in e) return { name: `native ${name}`, device: "native", reason: e.reason };
-  if (!has(e)) return { name: `native ${name}`, device: "native", reason: `${e.processor.name} has none` };
+  if (!has(e)) return { name: `native ${name}`, device: name, reason: `${e.processor.name} has none` };
   const compiled = once((program) => e.callable(program));
   return {
     name: `native ${name}`,
@@ -148,7 +148,7 @@ export function candidates(): Candidate[] {
   ];
 }
 
-/** Devices whose absence is a failure: REQUIRE_DEVICES=native,wasm */
+/** What must not be missing: REQUIRE_DEVICES=native,wasm, or a set of instructions such as avx512 or amx */
 export const required = new Set((process.env.REQUIRE_DEVICES ?? "").split(",").filter(Boolean));
 
 /** A suite for each machine. One that is not there is skipped with its reason, or fails where it is required. */
