@@ -36,37 +36,44 @@ function normInput({ T, D, scale = 1, mean = 0, zero }: NormCase, random: Random
   return x;
 }
 
-/** y = x / sqrt(mean(x²) + eps) * weight, row by row. [T, D] -> [T, D] */
-export const rmsNorm = kernel<{ x: Value; weight: Value }, { eps: number }>({
+/**
+ * y = x / sqrt(mean(x²) + eps) * (weight + offset), row by row. [T, D] -> [T, D]
+ * The offset is 0 where it is left out; Gemma's is 1.
+ */
+export const rmsNorm = kernel<{ x: Value; weight: Value }, { eps: number; offset?: number }>({
   name: "rms_norm",
   shape({ x, weight }) {
     expectSize("rms_norm", "weight", weight.shape[0], x.shape[1]);
     return float32(...x.shape);
   },
-  reference({ x, weight, y }, { eps }) {
+  reference({ x, weight, y }, { eps, offset = 0 }) {
     const [T, D] = x.shape;
     const [input, scale, output] = [f32(x), widened(weight), f32(y)];
     for (let t = 0; t < T; t++) {
       let squares = 0;
       for (let i = t * D; i < t * D + D; i++) squares += input[i] * input[i];
       const inverse = 1 / Math.sqrt(squares / D + eps);
-      for (let d = 0; d < D; d++) output[t * D + d] = input[t * D + d] * inverse * scale[d];
+      for (let d = 0; d < D; d++) output[t * D + d] = input[t * D + d] * inverse * (scale[d] + offset);
     }
   },
-  vector({ x, weight }, { eps }) {
+  vector({ x, weight }, { eps, offset = 0 }) {
     const [T, D] = x.shape;
     return {
-      key: `${D} ${eps} ${weight.dtype}`,
+      key: `${D} ${eps} ${weight.dtype} ${offset}`,
       tiles: T,
-      build: (b, args) => rmsNormProgram(b, args, D, eps, weight.dtype),
+      build: (b, args) => rmsNormProgram(b, args, D, eps, weight.dtype, offset),
     };
   },
   tolerance: 2e-6,
   cases: {
-    list: NORM_CASES,
-    trial: (entry: NormCase, random) => ({
+    list: [
+      ...NORM_CASES,
+      { T: 3, D: 45, eps: 1e-6, dtype: "float32", offset: 1 },
+      { T: 2, D: 19, eps: 1e-6, dtype: "bfloat16", offset: 1 },
+    ],
+    trial: (entry: NormCase & { offset?: number }, random) => ({
       tensors: { x: normInput(entry, random), weight: normal(random, [entry.D], 1, entry.dtype) },
-      params: { eps: entry.eps },
+      params: { eps: entry.eps, offset: entry.offset },
       loaded: ["weight"],
     }),
   },

@@ -51,8 +51,15 @@ function sumRow(b: Builder, D: number, x: Cursor, f: (v: Vec<"f32">) => Vec<"f32
   return sumLanes(b, sum);
 }
 
-/** y = x / sqrt(mean(x²) + eps) * weight */
-export function rmsNormProgram(b: Builder, args: Args, D: number, eps: number, weight: DType): void {
+/** y = x / sqrt(mean(x²) + eps) * (weight + offset) */
+export function rmsNormProgram(
+  b: Builder,
+  args: Args,
+  D: number,
+  eps: number,
+  weight: DType,
+  offset: number,
+): void {
   const x = rowOf(b, args.x, b.tile, D);
   const y = rowOf(b, args.y, b.tile, D);
   const squares = sumRow(b, D, x, (v) => b.mul(v, v));
@@ -62,7 +69,9 @@ export function rmsNormProgram(b: Builder, args: Args, D: number, eps: number, w
     D,
     (i, lanes) => {
       const scaled = b.mul(x.load(4 * i, lanes), inverse);
-      y.store(4 * i, b.mul(scaled, loadFloat(w, weight, BYTES[weight] * i, lanes)), lanes);
+      const stored = loadFloat(w, weight, BYTES[weight] * i, lanes);
+      const factor = offset === 0 ? stored : b.add(stored, b.f32(offset));
+      y.store(4 * i, b.mul(scaled, factor), lanes);
     },
     (k) => {
       for (const cursor of [x, y]) cursor.advance(4 * k);

@@ -21,6 +21,10 @@ export interface DecoderVariant {
   mlp_bias?: boolean;
   /** How many of the latest keys a row of each layer sees, its own included; null: all. */
   windows?: readonly (number | null)[];
+  /** Added to the weights of all norms. */
+  norm_offset?: number;
+  /** What embeddings are multiplied by. Pictures' rows are not. */
+  embedding_factor?: number;
 }
 
 class DecoderAttention extends Module {
@@ -72,8 +76,8 @@ class DecoderLayer extends Module {
       "text_config.hidden_act",
       variant.mlp_bias,
     );
-    this.input_layernorm = new RMSNorm(hidden_size, rms_norm_eps);
-    this.post_attention_layernorm = new RMSNorm(hidden_size, rms_norm_eps);
+    this.input_layernorm = new RMSNorm(hidden_size, rms_norm_eps, variant.norm_offset);
+    this.post_attention_layernorm = new RMSNorm(hidden_size, rms_norm_eps, variant.norm_offset);
   }
 
   // [T, D] -> [T, D]
@@ -94,12 +98,12 @@ export abstract class DecoderModel extends Module implements TextModel {
     super();
     this.#config = config;
     ropeFrequencies(config); // what cannot be computed is said now, not at the first token
-    this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
+    this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size, variant.embedding_factor);
     this.layers = Array.from(
       { length: config.num_hidden_layers },
       (_, layer) => new DecoderLayer(config, variant, layer),
     );
-    this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
+    this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps, variant.norm_offset);
   }
 
   get cacheShape(): CacheShape {

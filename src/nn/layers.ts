@@ -2,6 +2,7 @@ import type { Value } from "../devices/device.ts";
 import { linear } from "../kernels/linear.ts";
 import { layerNorm, rmsNorm } from "../kernels/norm.ts";
 import { embedding } from "../kernels/rows.ts";
+import { scale } from "../kernels/scale.ts";
 import { Module, Parameter } from "./module.ts";
 
 /** y = x W^T + b */
@@ -23,15 +24,19 @@ export class Linear extends Module {
 
 export class Embedding extends Module {
   weight: Parameter;
+  #factor: number;
 
-  constructor(num_embeddings: number, embedding_dim: number) {
+  /** @param factor what rows are multiplied by */
+  constructor(num_embeddings: number, embedding_dim: number, factor = 1) {
     super();
     this.weight = new Parameter(num_embeddings, embedding_dim);
+    this.#factor = factor;
   }
 
   // int32 [T] -> [T, D]
   forward(ids: Value): Value {
-    return ids.device.run(embedding, { ids, weight: this.weight.value }, {});
+    const x = ids.device.run(embedding, { ids, weight: this.weight.value }, {});
+    return this.#factor === 1 ? x : x.device.run(scale, { x }, { factor: this.#factor });
   }
 }
 
@@ -57,16 +62,20 @@ export class PatchConv2d extends Module {
 export class RMSNorm extends Module {
   weight: Parameter;
   #eps: number;
+  #offset: number;
 
-  constructor(size: number, eps: number) {
+  /** @param offset what is added to the weight */
+  constructor(size: number, eps: number, offset = 0) {
     super();
     this.weight = new Parameter(size);
     this.#eps = eps;
+    this.#offset = offset;
   }
 
   // [T, D] -> [T, D]
   forward(x: Value): Value {
-    return x.device.run(rmsNorm, { x, weight: this.weight.value }, { eps: this.#eps });
+    const params = { eps: this.#eps, offset: this.#offset };
+    return x.device.run(rmsNorm, { x, weight: this.weight.value }, params);
   }
 }
 
