@@ -13,12 +13,17 @@ const NO_STORE: ByteStore = {
   put: async () => {},
 };
 
+/** A file that is there. Servers that compress what they send do not tell the size of texts. */
+interface Found {
+  size: number | undefined;
+}
+
 /** A checkpoint whose files lie under an address of a web server, beside the page for example. */
 export class StaticRepository implements Repository {
   readonly name: string;
   readonly #client: HubClient;
   readonly #signal: AbortSignal | undefined;
-  readonly #sizes = new Map<string, Promise<number | undefined>>();
+  readonly #found = new Map<string, Promise<Found | undefined>>();
 
   readonly #files: readonly string[] | undefined;
 
@@ -34,11 +39,11 @@ export class StaticRepository implements Repository {
   }
 
   async has(path: string): Promise<boolean> {
-    return (await this.#size(path)) !== undefined;
+    return (await this.#find(path)) !== undefined;
   }
 
   async text(path: string): Promise<string> {
-    await this.#sizeOrThrow(path);
+    await this.#findOrThrow(path);
     const bytes = await this.#client.retry(async () => {
       const exchange = await this.#client.exchange(this.#url(path), {
         subject: this.#subject(path),
@@ -54,7 +59,12 @@ export class StaticRepository implements Repository {
   }
 
   async open(path: string): Promise<RandomAccess> {
-    const size = await this.#sizeOrThrow(path);
+    const { size } = await this.#findOrThrow(path);
+    if (size === undefined) {
+      throw new HubError(`${this.name}: the server does not tell the length of '${path}'`, {
+        url: this.#url(path),
+      });
+    }
     const [client, url, subject, signal] = [this.#client, this.#url(path), this.#subject(path), this.#signal];
     return new BlockAccess({ client, url, subject, size, store: NO_STORE, signal });
   }
@@ -62,9 +72,9 @@ export class StaticRepository implements Repository {
   /** A web server does not tell which files it has: those that were asked for, and are there. */
   async list(): Promise<string[]> {
     const known = await Promise.all(
-      [...this.#sizes].map(async ([path, size]) => ({ path, size: await size })),
+      [...this.#found].map(async ([path, found]) => ({ path, found: await found })),
     );
-    return known.filter(({ size }) => size !== undefined).map(({ path }) => path);
+    return known.filter(({ found }) => found !== undefined).map(({ path }) => path);
   }
 
   #url(path: string): string {
@@ -75,27 +85,26 @@ export class StaticRepository implements Repository {
     return { id: this.name, revision: "", path };
   }
 
-  #size(path: string): Promise<number | undefined> {
+  #find(path: string): Promise<Found | undefined> {
     const url = this.#url(path);
     if (this.#files && !this.#files.includes(path)) return Promise.resolve(undefined);
-    let size = this.#sizes.get(path);
-    if (size === undefined) {
-      size = this.#ask(url, path);
-      this.#sizes.set(path, size);
-      size.catch(() => this.#sizes.delete(path));
+    let found = this.#found.get(path);
+    if (found === undefined) {
+      found = this.#ask(url, path);
+      this.#found.set(path, found);
+      found.catch(() => this.#found.delete(path));
     }
-    return size;
+    return found;
   }
 
-  async #ask(url: string, path: string): Promise<number | undefined> {
+  async #ask(url: string, path: string): Promise<Found | undefined> {
     try {
       return await this.#client.retry(async () => {
         const subject = this.#subject(path);
         const exchange = await this.#client.exchange(url, { method: "HEAD", subject, signal: this.#signal });
         await exchange.close();
         const length = Number(exchange.headers.get("content-length") ?? Number.NaN);
-        if (Number.isSafeInteger(length)) return length;
-        throw new HubError(`${this.name}: the server does not tell the length of '${path}'`, { url });
+        return { size: Number.isSafeInteger(length) ? length : undefined };
       }, this.#signal);
     } catch (error) {
       if (error instanceof HubError && error.status === 404) return undefined;
@@ -103,9 +112,9 @@ export class StaticRepository implements Repository {
     }
   }
 
-  async #sizeOrThrow(path: string): Promise<number> {
-    const size = await this.#size(path);
-    if (size !== undefined) return size;
+  async #findOrThrow(path: string): Promise<Found> {
+    const found = await this.#find(path);
+    if (found !== undefined) return found;
     throw new CheckpointError(`${this.name}: there is no file '${path}'`, { file: path, where: this.name });
   }
 }
