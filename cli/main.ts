@@ -7,6 +7,7 @@ import { addDescribe } from "./commands/describe.ts";
 import { addEval } from "./commands/eval.ts";
 import { addInfo } from "./commands/info.ts";
 import { addPull } from "./commands/pull.ts";
+import { addServe } from "./commands/serve.ts";
 import { errorText, exitCode, oneLine } from "./errors.ts";
 
 const EXAMPLES = `
@@ -25,7 +26,7 @@ function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the options)\n`) })
     .addHelpText("after", EXAMPLES);
-  for (const add of [addDescribe, addChat, addBench, addEval, addPull, addInfo]) add(program);
+  for (const add of [addDescribe, addChat, addServe, addBench, addEval, addPull, addInfo]) add(program);
   return program;
 }
 

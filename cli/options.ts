@@ -25,12 +25,17 @@ export const DEFAULT_MODEL = "llava-demo";
 
 /** Adds the flags of ModelFlags. */
 export function addModelFlags(command: Command): Command {
+  command.addOption(
+    new Option("-m, --model <name>", "a folder, a Hugging Face Hub id, or llava-demo")
+      .env("LLAVA_MODEL")
+      .default(DEFAULT_MODEL),
+  );
+  return addDeviceFlags(command).option("--json", "print one JSON object", false);
+}
+
+/** Adds the flags of ModelFlags that do not say which model, nor how to print. */
+export function addDeviceFlags(command: Command): Command {
   return command
-    .addOption(
-      new Option("-m, --model <name>", "a folder, a Hugging Face Hub id, or llava-demo")
-        .env("LLAVA_MODEL")
-        .default(DEFAULT_MODEL),
-    )
     .addOption(
       new Option("--dtype <type>", "what weights are kept in")
         .choices(["auto", "float32", "float16", "bfloat16"] satisfies DTypeName[])
@@ -42,7 +47,6 @@ export function addModelFlags(command: Command): Command {
         .default("auto"),
     )
     .option("--threads <n>", "compute threads (default: one for each core)", wholeNumber(1))
-    .option("--json", "print one JSON object", false)
     .option("-q, --quiet", "no progress, the answer alone", false)
     .option("--verbose", "show where an error comes from", false);
 }

@@ -1,0 +1,153 @@
+import { type AutoProcessor, LlavaError, type LlavaForConditionalGeneration } from "../src/index.ts";
+import { orAborted } from "./abort.ts";
+import { ApiError } from "./errors.ts";
+import { type CacheListener, FeatureCache } from "./feature_cache.ts";
+
+/** A model with its processor. */
+export interface Loaded {
+  model: LlavaForConditionalGeneration;
+  processor: Awaited<ReturnType<typeof AutoProcessor.from_pretrained>>;
+}
+
+/** A model that is served. */
+export interface ServedModel {
+  /** What clients call it. */
+  id: string;
+  /** Other names that clients may use. */
+  aliases?: readonly string[];
+  /** Bytes that it will take, as far as that is known before loading. */
+  estimate(): Promise<number>;
+  load(): Promise<Loaded>;
+}
+
+/** A model that is in memory. */
+export interface Resident extends Loaded {
+  id: string;
+  features: FeatureCache;
+}
+
+interface Entry {
+  served: ServedModel;
+  resident?: Resident;
+  loading?: Promise<Resident>;
+  /** Requests that use it. */
+  users: number;
+  lastUsed: number;
+}
+
+export interface PoolOptions {
+  modelBytes: number;
+  featureBytes: number;
+  onCache?: CacheListener;
+  /** Told why a model could not be loaded; clients are not. */
+  onError?: (id: string, error: unknown) => void;
+}
+
+/** The models that are served: loaded when first asked for, the least recently used unloaded where memory ends. */
+export class ModelPool {
+  readonly #entries = new Map<string, Entry>();
+  readonly #names = new Map<string, string>();
+  readonly #options: PoolOptions;
+  /** One model at a time is loaded, so that two of them do not both take the last memory. */
+  #loading: Promise<unknown> = Promise.resolve();
+  #wakeUp: () => void = () => {};
+  #clock = 0;
+
+  constructor(models: readonly ServedModel[], options: PoolOptions) {
+    this.#options = options;
+    for (const served of models) {
+      this.#entries.set(served.id, { served, users: 0, lastUsed: 0 });
+      for (const name of [served.id, ...(served.aliases ?? [])]) this.#names.set(name, served.id);
+    }
+  }
+
+  get ids(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** What is in memory. */
+  get residents(): Resident[] {
+    return [...this.#entries.values()].flatMap(({ resident }) => resident ?? []);
+  }
+
+  /** The id of a model that is served. @throws ApiError 404 for any other name */
+  idOf(name: string): string {
+    const id = this.#names.get(name);
+    if (id !== undefined) return id;
+    throw new ApiError(404, "This model is not served here. GET /v1/models lists those that are.", {
+      param: "model",
+      code: "model_not_found",
+    });
+  }
+
+  /** A model for a request, loaded if need be. `release` when the request is done. */
+  async acquire(id: string, signal: AbortSignal): Promise<{ resident: Resident; release: () => void }> {
+    const entry = this.#entries.get(this.idOf(id)) as Entry;
+    entry.users++;
+    entry.lastUsed = ++this.#clock;
+    const release = (): void => {
+      entry.users--;
+      this.#wakeUp();
+    };
+    try {
+      const resident = entry.resident ?? (await orAborted(this.#load(entry), signal));
+      return { resident, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Gives all memory back. */
+  async dispose(): Promise<void> {
+    await this.#loading.catch(() => {});
+    for (const entry of this.#entries.values()) await unload(entry);
+  }
+
+  #load(entry: Entry): Promise<Resident> {
+    if (entry.loading) return entry.loading;
+    const turn = this.#loading.catch(() => {}).then(() => this.#loadNow(entry));
+    this.#loading = turn;
+    entry.loading = turn.finally(() => {
+      entry.loading = undefined;
+    });
+    return entry.loading;
+  }
+
+  async #loadNow(entry: Entry): Promise<Resident> {
+    const { served } = entry;
+    const { featureBytes, onCache, onError } = this.#options;
+    try {
+      if (Number.isFinite(this.#options.modelBytes)) await this.#makeRoom(await served.estimate());
+      const loaded = await served.load();
+      const features = new FeatureCache(loaded.model, featureBytes, onCache);
+      entry.resident = { ...loaded, id: served.id, features };
+      return entry.resident;
+    } catch (error) {
+      onError?.(served.id, error);
+      if (!(error instanceof LlavaError)) throw error;
+      throw new ApiError(503, "This model could not be loaded. The server's log says why.", {
+        code: "model_not_loaded",
+      });
+    }
+  }
+
+  /** Unloads models that nobody uses until there is room, or nothing else is loaded. Waits for those in use. */
+  async #makeRoom(bytes: number): Promise<void> {
+    while (this.residents.length > 0) {
+      const used = this.residents.reduce((sum, { model }) => sum + model.deviceBytes, 0);
+      if (used + bytes <= this.#options.modelBytes) return;
+      const idle = [...this.#entries.values()]
+        .filter(({ resident, users }) => resident && users === 0)
+        .sort((a, b) => a.lastUsed - b.lastUsed);
+      if (idle.length > 0) await unload(idle[0]);
+      else await new Promise<void>((resolve) => (this.#wakeUp = resolve));
+    }
+  }
+}
+
+async function unload(entry: Entry): Promise<void> {
+  const { resident } = entry;
+  entry.resident = undefined;
+  await resident?.model.dispose();
+}

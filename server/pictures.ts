@@ -1,0 +1,60 @@
+import { ImageError, load_image, type RawImage } from "../src/index.ts";
+import { ApiError, invalid } from "./errors.ts";
+import type { Limits } from "./limits.ts";
+import type { RemotePictures } from "./remote_pictures.ts";
+
+type PictureLimits = Pick<Limits, "pictureBytes" | "picturePixels">;
+
+/**
+ * The picture of an `image_url`. Nothing but data URIs and trusted hosts: never a path.
+ *
+ * @param param where the address stands in the request
+ */
+export async function readPicture(
+  url: string,
+  param: string,
+  limits: PictureLimits,
+  remote: RemotePictures,
+  signal: AbortSignal,
+): Promise<RawImage> {
+  const bytes = /^data:/i.test(url)
+    ? dataUriBytes(url, param, limits.pictureBytes)
+    : await remote.read(url, param, limits.pictureBytes, signal);
+  try {
+    return await load_image(bytes, {
+      maxBytes: limits.pictureBytes,
+      maxPixels: limits.picturePixels,
+      signal,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ImageError)) throw error;
+    throw invalid(param, `the picture cannot be read (${error.message})`, "invalid_image");
+  }
+}
+
+const DATA_URI =
+  /^data:(?:image\/[a-z0-9.+-]{1,40}|application\/octet-stream)?(?:;[a-z0-9=.+-]{1,40})*;base64$/i;
+
+function dataUriBytes(url: string, param: string, limit: number): Uint8Array {
+  const comma = url.indexOf(",");
+  if (comma < 0 || comma > 200 || !DATA_URI.test(url.slice(0, comma))) {
+    throw invalid(
+      param,
+      "expected data:image/...;base64, and a picture's bytes in base64",
+      "invalid_image_url",
+    );
+  }
+  const size = Math.floor(((url.length - comma - 1) * 3) / 4);
+  if (size > limit + 2) {
+    throw new ApiError(400, `${param}: the picture has more than ${limit} bytes.`, {
+      param,
+      code: "image_too_large",
+    });
+  }
+  const base64 = url.slice(comma + 1);
+  if (base64 === "" || !/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(base64)) {
+    throw invalid(param, "what follows base64, is no base64", "invalid_base64_image");
+  }
+  return new Uint8Array(Buffer.from(base64, "base64"));
+}

@@ -1,0 +1,104 @@
+import type { z } from "zod";
+import { ApiError } from "./errors.ts";
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * The body as the schema has it.
+ *
+ * @throws ApiError that names the field at fault
+ */
+export async function readRequest<T>(request: Request, schema: z.ZodType<T>, limit: number): Promise<T> {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
+    throw new ApiError(415, "Send the request as JSON, with the header Content-Type: application/json.", {
+      code: "unsupported_media_type",
+    });
+  }
+  const body = withoutNulls(parse(await readText(request, limit)));
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  throw asError(deepest(result.error.issues[0], []));
+}
+
+/** @throws ApiError where the body is longer than the limit, or no UTF-8 */
+async function readText(request: Request, limit: number): Promise<string> {
+  const tooLarge = (): ApiError =>
+    new ApiError(413, `The request's body is larger than ${limit} bytes.`, { code: "body_too_large" });
+  if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge();
+    chunks.push(chunk);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw new ApiError(400, "The request's body is no valid UTF-8.", { code: "invalid_json" });
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the body.
+    throw new ApiError(400, "The request's body is no valid JSON.", { code: "invalid_json" });
+  }
+}
+
+/** OpenAI takes null for a field that is left out. */
+function withoutNulls(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  if (Object.hasOwn(body, "__proto__")) {
+    throw new ApiError(400, "__proto__: this field is not known.", {
+      param: "__proto__",
+      code: "unknown_parameter",
+    });
+  }
+  return Object.fromEntries(Object.entries(body).map(([key, value]) => [key, value ?? undefined]));
+}
+
+interface Found {
+  issue: Issue;
+  path: PropertyKey[];
+}
+
+/** Of a union's alternatives, the one that came furthest says what is wrong. */
+function deepest(issue: Issue, before: readonly PropertyKey[]): Found {
+  const path = [...before, ...issue.path];
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return { issue, path };
+  const candidates = issue.errors
+    .filter((issues) => issues.length > 0)
+    .map((issues) => deepest(issues[0], path));
+  const furthest = candidates.reduce<Found | undefined>(
+    (best, found) => (best && best.path.length >= found.path.length ? best : found),
+    undefined,
+  );
+  return furthest && furthest.path.length > path.length ? furthest : { issue, path };
+}
+
+function asError({ issue, path }: Found): ApiError {
+  if (issue.code === "unrecognized_keys") {
+    const param = pathText([...path, issue.keys[0]]);
+    return new ApiError(400, `${param}: this field is not known or not supported.`, {
+      param,
+      code: "unknown_parameter",
+    });
+  }
+  const param = pathText(path);
+  return new ApiError(400, `${param || "The request"}: ${issue.message}.`, {
+    param: param || undefined,
+    code: issue.code === "invalid_type" ? "invalid_type" : "invalid_value",
+  });
+}
+
+/** `messages[0].content`, with no key longer than a field's name is. */
+function pathText(path: readonly PropertyKey[]): string {
+  return path
+    .map((key, i) =>
+      typeof key === "number" ? `[${key}]` : `${i > 0 ? "." : ""}${String(key).slice(0, 64)}`,
+    )
+    .join("");
+}
