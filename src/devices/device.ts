@@ -79,8 +79,12 @@ export interface Device {
   /** Zeros that live until `free`. */
   allocate(spec: Spec): Value;
 
-  /** Reads a checkpoint's tensor into the device's layout, converted to `dtype`. Lives until `free`. */
-  load(source: WeightSource, dtype: WeightDType): Promise<Value>;
+  /**
+   * Reads a checkpoint's tensor into the device's memory, converted to `dtype`. Lives until `free`.
+   *
+   * @param dtype "uint8": packed weights, which stay as they are
+   */
+  load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value>;
 
   /** Lets what this step makes outlive it. Only inside a step. */
   keep(value: Value): Value;

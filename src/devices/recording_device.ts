@@ -44,7 +44,7 @@ export abstract class RecordingDevice implements Device {
   #disposed = false;
 
   abstract allocate(spec: Spec): Value;
-  abstract load(source: WeightSource, dtype: WeightDType): Promise<Value>;
+  abstract load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value>;
   /**
    * Computes a step, of which only what is needed is left, and gives the numbers of `outputs`.
    * Releases `freed` in any case.

@@ -62,7 +62,10 @@ export class Prepared {
     for (const name of trial.loaded ?? []) {
       const tensor = prepared.#tensors[name];
       if (tensor)
-        prepared.#living.set(name, await device.load(sourceOf(tensor), tensor.dtype as WeightDType));
+        prepared.#living.set(
+          name,
+          await device.load(sourceOf(tensor), tensor.dtype as WeightDType | "uint8"),
+        );
     }
     if (kernel.inPlace !== undefined) {
       const name = kernel.inPlace;

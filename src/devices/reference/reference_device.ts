@@ -35,7 +35,7 @@ export class ReferenceDevice extends RecordingDevice {
     return value;
   }
 
-  async load(source: WeightSource, dtype: WeightDType): Promise<Value> {
+  async load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value> {
     const bytes = await source.read();
     const stored = viewBytes(source.dtype, bytes);
     const data = source.dtype === dtype ? stored : fromFloat32(dtype, toFloat32(source.dtype, stored));

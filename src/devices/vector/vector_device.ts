@@ -63,7 +63,7 @@ export class VectorDevice extends RecordingDevice {
     return value;
   }
 
-  async load(source: WeightSource, dtype: WeightDType): Promise<Value> {
+  async load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value> {
     const bytes = await source.read();
     const value = this.allocate({ dtype, shape: source.shape });
     const block = this.#block(value);
@@ -251,6 +251,6 @@ function bytesIn(data: TypedArray): Uint8Array {
 }
 
 /** A checkpoint's numbers in another type. */
-function converted(from: DType, bytes: Uint8Array, to: WeightDType): Uint8Array {
+function converted(from: DType, bytes: Uint8Array, to: WeightDType | "uint8"): Uint8Array {
   return bytesIn(fromFloat32(to, toFloat32(from, viewBytes(from, bytes))));
 }

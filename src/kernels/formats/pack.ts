@@ -1,0 +1,72 @@
+import { bfloat16ToNumber } from "../../tensor/dtype.ts";
+import { BLOCK, codePlace, GROUP, packedBytes, type WeightFormat } from "./format.ts";
+
+/**
+ * Packs `rows` rows of K numbers, which begin a group.
+ *
+ * @param from the first number of the first row in `numbers`
+ * @returns the bytes of the groups that they fill; rows that the last one has not are zero
+ */
+export function packRows(
+  format: WeightFormat,
+  numbers: Float32Array,
+  from: number,
+  rows: number,
+  K: number,
+): Uint8Array {
+  const { groupBytes, codeBits } = format;
+  const packed = new Uint8Array(packedBytes(format, rows, K));
+  const codes = new Uint8Array(BLOCK);
+  const places = Array.from({ length: BLOCK }, (_, k) => codePlace(format, 0, k));
+  const blocks = K / BLOCK;
+  for (let row = 0; row < rows; row++) {
+    const group = Math.floor(row / GROUP);
+    const r = row % GROUP;
+    for (let i = 0; i < blocks; i++) {
+      const start = from + row * K + i * BLOCK;
+      const scale = format.encode(numbers.subarray(start, start + BLOCK), codes);
+      const at = (group * blocks + i) * groupBytes;
+      for (let k = 0; k < BLOCK; k++) packed[at + places[k].byte + 4 * r] |= codes[k] << places[k].shift;
+      const scaleAt = at + (GROUP * BLOCK * codeBits) / 8 + 2 * r;
+      packed[scaleAt] = scale & 255;
+      packed[scaleAt + 1] = scale >> 8;
+    }
+  }
+  return packed;
+}
+
+/** One packed row: its codes less `zero`, and the scale of each block. */
+export interface UnpackedRow {
+  codes: Int8Array;
+  scales: Float32Array;
+}
+
+/** Takes one row out of packed bytes. */
+export function unpackRow(format: WeightFormat, packed: Uint8Array, row: number, K: number): UnpackedRow {
+  const { groupBytes, codeBits, zero } = format;
+  const blocks = K / BLOCK;
+  const r = row % GROUP;
+  const codes = new Int8Array(K);
+  const scales = new Float32Array(blocks);
+  const places = Array.from({ length: BLOCK }, (_, k) => codePlace(format, r, k));
+  const mask = 2 ** codeBits - 1;
+  for (let i = 0; i < blocks; i++) {
+    const at = (Math.floor(row / GROUP) * blocks + i) * groupBytes;
+    for (let k = 0; k < BLOCK; k++)
+      codes[i * BLOCK + k] = ((packed[at + places[k].byte] >> places[k].shift) & mask) - zero;
+    const scaleAt = at + (GROUP * BLOCK * codeBits) / 8 + 2 * r;
+    scales[i] = bfloat16ToNumber(packed[scaleAt] | (packed[scaleAt + 1] << 8));
+  }
+  return { codes, scales };
+}
+
+/** The numbers that one packed row stands for. */
+export function unpackNumbers(
+  format: WeightFormat,
+  packed: Uint8Array,
+  row: number,
+  K: number,
+): Float32Array {
+  const { codes, scales } = unpackRow(format, packed, row, K);
+  return Float32Array.from(codes, (code, k) => code * scales[Math.floor(k / BLOCK)]);
+}

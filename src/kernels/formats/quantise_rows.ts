@@ -1,0 +1,107 @@
+import type { Cursor } from "../../codegen/cursor.ts";
+import type { Builder } from "../../codegen/ir.ts";
+import { butterfly, maxLanes } from "../../codegen/math.ts";
+import type { Vec } from "../../codegen/vector.ts";
+import type { Value } from "../../devices/device.ts";
+import { kernel } from "../../devices/kernel.ts";
+import { roundHalfEven } from "../../tensor/dtype.ts";
+import { normal } from "../cases.ts";
+import { expectRank, expectSize, f32 } from "../host.ts";
+import { BLOCK } from "./format.ts";
+
+/** Bytes of a quantised block: 32 codes, the scale (float32), the correction (int32). */
+export const QUANTISED_BYTES = BLOCK + 8;
+
+const MOST = 127;
+
+/**
+ * Rows as signed bytes: each block of 32 numbers becomes 32 codes round(x * 127 / max), the scale max / 127 and the
+ * correction -zero * (sum of the codes), which takes the weights' `zero` out of a dot product with their codes.
+ * All steps are of float32. x [T, K] -> bytes [T, K / 32 * 40]
+ */
+export const quantiseRows = kernel<{ x: Value }, { zero: number }>({
+  name: "quantise_rows",
+  shape({ x }) {
+    expectRank("quantise_rows", "x", x, 2);
+    expectSize("quantise_rows", "columns of x over 32", x.shape[1] % BLOCK, 0);
+    return { dtype: "uint8", shape: [x.shape[0], (x.shape[1] / BLOCK) * QUANTISED_BYTES] };
+  },
+  reference({ x, y }, { zero }) {
+    const input = f32(x);
+    const view = new DataView(y.data.buffer, y.data.byteOffset);
+    for (let i = 0; i < input.length / BLOCK; i++) {
+      const block = input.subarray(i * BLOCK, (i + 1) * BLOCK);
+      const at = i * QUANTISED_BYTES;
+      const most = block.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+      const scale = Math.fround(most * Math.fround(1 / MOST));
+      const inverse = scale > 0 ? Math.fround(1 / scale) : 0;
+      let sum = 0;
+      for (let k = 0; k < BLOCK; k++) {
+        const code = Math.min(MOST, Math.max(-MOST, roundHalfEven(Math.fround(block[k] * inverse))));
+        view.setInt8(at + k, code);
+        sum += code;
+      }
+      view.setFloat32(at + BLOCK, scale, true);
+      view.setInt32(at + BLOCK + 4, -zero * sum, true);
+    }
+  },
+  vector({ x }, { zero }) {
+    const [T, K] = x.shape;
+    return {
+      key: `${K} ${zero}`,
+      tiles: T,
+      build(b, args) {
+        const from = b.cursor(args.x, b.tile.times(4 * K));
+        const to = b.cursor(args.y, b.tile.times((K / BLOCK) * QUANTISED_BYTES));
+        b.repeat(K / BLOCK, () => {
+          quantiseBlock(b, from, to, zero);
+          from.advance(4 * BLOCK);
+          to.advance(QUANTISED_BYTES);
+        });
+      },
+    };
+  },
+  tolerance: 0,
+  cases: {
+    list: [
+      { T: 1, K: 32, zero: 8 },
+      { T: 3, K: 96, zero: 128 },
+      { T: 7, K: 704, zero: 8, scale: 1e4 },
+      { T: 2, K: 224, zero: 128, scale: 1e-5 },
+      { T: 5, K: 64, zero: 8, scale: 0 },
+    ] satisfies QuantiseCase[],
+    trial: ({ T, K, zero, scale }: QuantiseCase, random) => ({
+      tensors: { x: normal(random, [T, K], scale) },
+      params: { zero },
+    }),
+  },
+});
+
+interface QuantiseCase {
+  T: number;
+  K: number;
+  zero: number;
+  scale?: number;
+}
+
+function quantiseBlock(b: Builder, from: Cursor, to: Cursor, zero: number): void {
+  const parts = Array.from({ length: BLOCK / b.lanes }, (_, i) => from.load(4 * i * b.lanes));
+  const magnitudes = parts.map((v) => b.abs(v));
+  const most = maxLanes(
+    b,
+    magnitudes.reduce((p, q) => b.max(p, q)),
+  );
+  const scale = b.mul(most, b.f32(1 / MOST));
+  // Where all are zero, so is the inverse: 1 / 0 is masked out.
+  const inverse = b.and(b.div(b.f32(1), scale), b.less(b.f32(0), scale));
+  const [least, largest] = [b.f32(-MOST), b.f32(MOST)];
+  const sum = b.accI32();
+  for (const [i, part] of parts.entries()) {
+    const codes = b.toI32(b.min(largest, b.max(least, b.round(b.mul(part, inverse)))));
+    to.storeI8(i * b.lanes, codes);
+    sum.add(codes);
+  }
+  to.store(BLOCK, scale, 1);
+  const total: Vec<"i32"> = butterfly(b, sum, (p, q) => b.add(p, q));
+  to.store(BLOCK + 4, b.mul(total, b.i32(-zero)), 1);
+}
