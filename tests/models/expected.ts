@@ -19,6 +19,7 @@ export const CHECKPOINTS: readonly string[] = [
   "clip-llama-dynamic-f16",
   "clip-llama-yarn-bf16",
   "clip-llama-longrope-f16",
+  "siglip-gemma-f16",
 ];
 
 /** Their rotary frequencies follow the longest row of a call, so that a row alone may be answered otherwise. */
@@ -31,6 +32,18 @@ export function rowsAreAlone(checkpoint: string): boolean {
 
 export function folderOf(checkpoint: string): string {
   return fileURLToPath(new URL(`../fixtures/models/${checkpoint}`, import.meta.url));
+}
+
+/** All tensors of a file. */
+export async function readTensors(path: string): Promise<Map<string, Tensor>> {
+  const file = await FileAccess.open(path, "expected.safetensors");
+  const { tensors } = await readHeader(file, "expected.safetensors");
+  const read = new Map<string, Tensor>();
+  for (const { name, dtype, shape, begin, end } of tensors.values()) {
+    read.set(name, new Tensor(dtype, shape, viewBytes(dtype, await file.read(begin, end - begin))));
+  }
+  await file.close();
+  return read;
 }
 
 /** What `expected.json` holds. */
@@ -73,14 +86,7 @@ export class Expected {
   static async read(checkpoint: string): Promise<Expected> {
     const folder = folderOf(checkpoint);
     const facts = JSON.parse(await readFile(`${folder}/expected.json`, "utf8")) as Facts;
-    const file = await FileAccess.open(`${folder}/expected.safetensors`, "expected.safetensors");
-    const { tensors } = await readHeader(file, "expected.safetensors");
-    const read = new Map<string, Tensor>();
-    for (const { name, dtype, shape, begin, end } of tensors.values()) {
-      read.set(name, new Tensor(dtype, shape, viewBytes(dtype, await file.read(begin, end - begin))));
-    }
-    await file.close();
-    return new Expected(facts, read);
+    return new Expected(facts, await readTensors(`${folder}/expected.safetensors`));
   }
 
   has(name: string): boolean {

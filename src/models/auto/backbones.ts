@@ -1,4 +1,5 @@
 import { CLIPVisionConfig } from "../clip/configuration_clip.ts";
+import { GemmaConfig } from "../gemma/configuration_gemma.ts";
 import { LlamaConfig } from "../llama/configuration_llama.ts";
 import { MistralConfig } from "../mistral/configuration_mistral.ts";
 import { PixtralVisionConfig } from "../pixtral/configuration_pixtral.ts";
@@ -16,6 +17,7 @@ export const TEXT_CONFIG_MAPPING: ReadonlyMap<string, ConfigClass<TextConfig>> =
   [LlamaConfig.model_type, LlamaConfig],
   [MistralConfig.model_type, MistralConfig],
   [Qwen2Config.model_type, Qwen2Config],
+  [GemmaConfig.model_type, GemmaConfig],
 ]);
 
 /** Vision towers that a LLaVA can have, by `model_type`. */

@@ -2,6 +2,8 @@ import { UnsupportedError } from "../../base/errors.ts";
 import { CLIPVisionConfig } from "../clip/configuration_clip.ts";
 import { CLIPVisionModel } from "../clip/modeling_clip.ts";
 import type { PreTrainedConfig } from "../configuration_utils.ts";
+import { GemmaConfig } from "../gemma/configuration_gemma.ts";
+import { GemmaModel } from "../gemma/modeling_gemma.ts";
 import { LlamaConfig } from "../llama/configuration_llama.ts";
 import { LlamaModel } from "../llama/modeling_llama.ts";
 import { MistralConfig } from "../mistral/configuration_mistral.ts";
@@ -28,6 +30,7 @@ export function textModelOf(config: PreTrainedConfig): TextModel {
   if (config instanceof LlamaConfig) return new LlamaModel(config);
   if (config instanceof MistralConfig) return new MistralModel(config);
   if (config instanceof Qwen2Config) return new Qwen2Model(config);
+  if (config instanceof GemmaConfig) return new GemmaModel(config);
   throw unsupported("text", config.model_type);
 }
 
