@@ -3,6 +3,7 @@ import { type HostArrays, kernel } from "../devices/kernel.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./attention_cases.ts";
 import { attentionProgram, pagedAttentionProgram } from "./attention_program.ts";
+import { blockAttentionProgram, blockFits, blockTiles } from "./block_attention_program.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
 
 /** What attention needs beside its arrays. */
@@ -179,11 +180,22 @@ export const attention = kernel<RowInputs, AttentionParams>({
   },
   reference: (arrays, params) => context(rowProblem(arrays, params), arrays.y),
   vector({ q, table }, params) {
-    const dim = q.shape[1] / params.heads;
+    const [T, dim] = [q.shape[0], q.shape[1] / params.heads];
+    const key = `${dim} ${params.heads} ${params.kv_heads} ${params.scale}`;
+    const numbers = { sequences: table.shape[0] };
+    if (blockFits(T, dim)) {
+      const tiles = blockTiles(T, table.shape[0], params.heads);
+      return {
+        key: `${key} ${T}`,
+        tiles,
+        numbers,
+        build: (b, args) => blockAttentionProgram(b, args, params, dim, T),
+      };
+    }
     return {
-      key: `${dim} ${params.heads} ${params.kv_heads} ${params.scale}`,
-      tiles: q.shape[0] * params.heads,
-      numbers: { sequences: table.shape[0] },
+      key: `rows ${key}`,
+      tiles: T * params.heads,
+      numbers,
       build: (b, args) => attentionProgram(b, args, params, dim),
     };
   },
