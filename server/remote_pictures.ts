@@ -56,12 +56,19 @@ export function isPublic({ address, family }: Address): boolean {
 export class RemotePictures {
   readonly #hosts: ReadonlySet<string>;
   readonly #resolve: Resolve;
+  readonly #allowed: (address: Address) => boolean;
 
-  /** @param hosts names as they stand in addresses; none: pictures by address are off */
+  /**
+   * @param hosts names as they stand in addresses, with the port where it is not the usual one; none: pictures by
+   *   address are off
+   * @param allowed which addresses may be connected to; tests have no public ones
+   */
   constructor(
     hosts: readonly string[] = [],
     resolve: Resolve = (host) => lookup(host, { all: true, verbatim: true }),
+    allowed = isPublic,
   ) {
+    this.#allowed = allowed;
     this.#hosts = new Set(hosts.map((host) => host.toLowerCase()));
     this.#resolve = resolve;
   }
@@ -115,7 +122,7 @@ export class RemotePictures {
     } catch {
       throw failed(param);
     }
-    if (addresses.length === 0 || !addresses.every(isPublic)) {
+    if (addresses.length === 0 || !addresses.every(this.#allowed)) {
       throw invalid(param, "the server does not fetch pictures from this host", "image_url_not_allowed");
     }
     return addresses[0];
