@@ -38,7 +38,7 @@ export class WasmMemory {
    */
   allocate(bytes: number): Region {
     const address = this.#placement.take(bytes);
-    const missing = Math.ceil((this.#placement.size - this.memory.buffer.byteLength) / PAGE_BYTES);
+    const missing = Math.ceil((address + bytes - this.memory.buffer.byteLength) / PAGE_BYTES);
     if (missing > 0) this.#grow(missing, address, bytes);
     if (address < this.#used) {
       const end = Math.min(address + bytes, this.#used);
