@@ -5,8 +5,9 @@ import type { Progress } from "../hub/repository.ts";
 import type { StoredTensor, Weights } from "../hub/weights.ts";
 import { isBuffer, moduleKey } from "../models/llava/checkpoint_keys.ts";
 import type { Module, Parameter } from "../nn/module.ts";
-import { BYTES } from "../tensor/dtype.ts";
+import { BYTES, type DType } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { fill, type KeptDType, type Storage, storageBytes, storageOf } from "./weight_storage.ts";
 
 /** Tensors named in one message at most. */
 const NAMED = 12;
@@ -14,7 +15,7 @@ const NAMED = 12;
 /** How weights get onto a device. */
 export interface LoadOptions {
   /** "auto": each tensor as it is stored. */
-  dtype: WeightDType | "auto";
+  dtype: KeptDType | "auto";
   /** Names of modules that this class has no use for: `lm_head.` in `LlavaModel`. */
   unused: readonly string[];
   signal?: AbortSignal;
@@ -53,7 +54,7 @@ export async function loadParameters(
   for (const { parameter, tensor } of assignments) {
     options.signal?.throwIfAborted();
     options.progress_callback?.({ status: "load", file: tensor.file, loaded, total });
-    parameter.value = await device.load(tensor, weightDType(tensor, options.dtype));
+    await fill(parameter, tensor, storage({ parameter, tensor }, options.dtype), device);
     loaded += bytesOf(tensor);
   }
   options.progress_callback?.({ status: "load", loaded, total });
@@ -68,7 +69,7 @@ function checkCapacity(
   const { capacity } = device;
   if (capacity === undefined) return;
   const needed = assignments.reduce(
-    (sum, { tensor }) => sum + sizeOf(tensor.shape) * BYTES[weightDType(tensor, dtype)],
+    (sum, entry) => sum + storageBytes(entry.parameter, storage(entry, dtype)),
     0,
   );
   if (needed <= capacity) return;
@@ -149,16 +150,21 @@ function bytesOf(tensor: StoredTensor): number {
   return sizeOf(tensor.shape) * BYTES[tensor.dtype];
 }
 
-function weightDType(tensor: StoredTensor, dtype: WeightDType | "auto"): WeightDType {
+/** What an assignment's parameter is to be kept in. */
+function storage({ parameter, tensor }: Assignment, dtype: LoadOptions["dtype"]): Storage {
   const { dtype: stored } = tensor;
-  const isFloat = stored === "float32" || stored === "float16" || stored === "bfloat16";
-  if (!isFloat && stored !== "float64") {
+  if (!isFloat(stored) && stored !== "float64") {
     throw new UnsupportedError(
-      `${tensor.name} (${tensor.file}) is stored as ${stored}: quantised checkpoints are not supported yet. ` +
+      `${tensor.name} (${tensor.file}) is stored as ${stored}, and config.json does not say how it is quantised. ` +
         "Take the original with float16, bfloat16 or float32 weights.",
       { where: tensor.name, expected: ["float32", "float16", "bfloat16"], got: stored },
     );
   }
-  if (dtype !== "auto") return dtype;
-  return isFloat ? stored : "float32";
+  const kept = tensor.kept ?? stored;
+  return storageOf(parameter, isFloat(kept) ? kept : "float32", dtype);
+}
+
+/** Whether weights can be kept in this type. */
+export function isFloat(dtype: DType): dtype is WeightDType {
+  return dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
 }

@@ -6,13 +6,15 @@ import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
 import { openWeights, type Weights } from "../hub/weights.ts";
 import type { ConfigFromPretrainedOptions } from "../models/configuration_utils.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import { openQuantised, quantizationOf } from "../models/quantizers/open_quantised.ts";
 import type { Module } from "../nn/module.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
-import { type LoadedTensor, loadParameters } from "./loading.ts";
+import { isFloat, type LoadedTensor, loadParameters } from "./loading.ts";
+import type { KeptDType } from "./weight_storage.ts";
 
 /** What weights are kept in. */
-export type DTypeName = "auto" | "float32" | "float16" | "bfloat16" | "q8" | "q4";
+export type DTypeName = KeptDType | "auto";
 
 /** Options of a model's `from_pretrained`. Fields of the config may be given too; they override the file's. */
 export interface ModelFromPretrainedOptions extends HubOptions {
@@ -39,9 +41,10 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   device_map: "a model lives on one device: choose it with 'device'",
   max_memory: "a model lives on one device: choose it with 'device'",
   low_cpu_mem_usage: "weights are always loaded one tensor at a time",
-  quantization_config: "weights are not quantised while loading yet",
-  load_in_8bit: "weights are not quantised while loading yet",
-  load_in_4bit: "weights are not quantised while loading yet",
+  quantization_config:
+    "it is read from config.json. To keep plain weights in fewer bits, choose a smaller 'dtype'",
+  load_in_8bit: "choose what weights are kept in with 'dtype'",
+  load_in_4bit: "choose what weights are kept in with 'dtype'",
   trust_remote_code: "no code is loaded from checkpoints",
   tp_plan: "a model lives on one device",
   adapter_kwargs: "adapters are not supported",
@@ -65,10 +68,12 @@ const DTYPES: readonly string[] = [
 export interface LoadedModel {
   runtime: LlavaRuntime;
   /** The element type that most of the model is said to be in. */
-  dtype: WeightDType;
+  dtype: KeptDType;
   generation_config: GenerationConfig;
   /** The weights under the names that the checkpoint has for them. */
   tensors: readonly LoadedTensor[];
+  /** Whether the checkpoint holds them quantised, which they are no longer. */
+  quantised: boolean;
 }
 
 /**
@@ -88,11 +93,12 @@ export async function loadPretrained(
   checkAttention(own.attn_implementation);
   if (own.use_safetensors === false) throw unsupported("use_safetensors", "only safetensors are read");
   const config = own.config ?? (await readConfig(name, { ...fields, ...hub }));
-  checkQuantization(config);
+  const quantization = quantizationOf(config);
   const repository = await openRepository(name, hub);
-  const weights = await openWeights(repository, { variant: own.variant });
+  const stored = await openWeights(repository, { variant: own.variant });
   const device = await createDevice(own.device ?? "auto", { threads: own.threads });
   try {
+    const weights = await openQuantised(stored, quantization, modelDType(config, stored));
     const runtime = new LlavaRuntime(config, device);
     const { signal, progress_callback } = hub;
     const generation_config = await GenerationConfig.from_pretrained(name, { ...hub });
@@ -102,12 +108,13 @@ export async function loadPretrained(
       signal,
       progress_callback,
     });
-    return { runtime, dtype: dtype === "auto" ? storedDType(weights) : dtype, generation_config, tensors };
+    const kept = dtype === "auto" ? storedDType(weights) : dtype;
+    return { runtime, dtype: kept, generation_config, tensors, quantised: quantization !== undefined };
   } catch (error) {
     await device.dispose();
     throw error;
   } finally {
-    await weights.close();
+    await stored.close();
   }
 }
 
@@ -155,7 +162,7 @@ function splitOptions(options: ModelFromPretrainedOptions): {
   return { hub, own, fields };
 }
 
-function checkDType(dtype: string): WeightDType | "auto" {
+function checkDType(dtype: string): KeptDType | "auto" {
   if (!DTYPES.includes(dtype)) {
     throw new OptionError(`dtype: expected one of ${DTYPES.join(", ")}, got ${JSON.stringify(dtype)}`, {
       where: "dtype",
@@ -163,9 +170,7 @@ function checkDType(dtype: string): WeightDType | "auto" {
       got: dtype,
     });
   }
-  if (dtype === "q8" || dtype === "q4")
-    throw unsupported("dtype", `"${dtype}" is not there yet in this version`);
-  return dtype as WeightDType | "auto";
+  return dtype as KeptDType | "auto";
 }
 
 function checkAttention(name: unknown): void {
@@ -173,23 +178,15 @@ function checkAttention(name: unknown): void {
   throw unsupported("attn_implementation", `one attention serves all; take "sdpa" or leave it out`);
 }
 
-/** Refuses what would be read wrongly: weights that the config says are quantised. */
-function checkQuantization(config: LlavaConfig): void {
-  const fields = config as unknown as Record<string, unknown>;
-  const key = ["quantization_config", "quantization", "quantizaion_config"].find((name) => fields[name]);
-  if (!key) return;
-  const method = (fields[key] as Record<string, unknown>).quant_method ?? "unknown";
-  throw new UnsupportedError(
-    `config.json: the checkpoint is quantised (${key}: ${JSON.stringify(method)}), which is not supported yet. ` +
-      "Take the original with float16, bfloat16 or float32 weights.",
-    { where: key, got: method },
-  );
+function storedDType(weights: Weights): WeightDType {
+  const stored = weights.names().map((name) => weights.get(name).kept ?? weights.get(name).dtype);
+  return stored.find(isFloat) ?? "float32";
 }
 
-function storedDType(weights: Weights): WeightDType {
-  const stored = weights.names().map((name) => weights.get(name).dtype);
-  const float = (dtype: string): dtype is WeightDType => ["float32", "float16", "bfloat16"].includes(dtype);
-  return stored.find(float) ?? "float32";
+/** What config.json says that the weights are in; where it says nothing, what they are in. */
+function modelDType({ dtype }: LlavaConfig, weights: Weights): WeightDType {
+  const named = ["float32", "float16", "bfloat16"] as const;
+  return named.find((name) => name === dtype) ?? storedDType(weights);
 }
 
 function unsupported(name: string, why: string): UnsupportedError {

@@ -1,14 +1,18 @@
 import { OptionError } from "../base/errors.ts";
 import { nearest } from "../base/options.ts";
-import type { WeightDType, WeightSource } from "../devices/device.ts";
+import type { WeightSource } from "../devices/device.ts";
 import { GenerationConfig } from "../generation/configuration_utils.ts";
 import type { Progress } from "../hub/repository.ts";
+import { GROUP, packedShape } from "../kernels/formats/format.ts";
+import { packRows } from "../kernels/formats/pack.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
-import { BYTES, fromFloat32 } from "../tensor/dtype.ts";
+import type { Parameter } from "../nn/module.ts";
+import { BYTES, type DType, fromFloat32, type TypedArray } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
 import type { LoadedModel } from "./pretrained.ts";
+import { type KeptDType, type Storage, storageBytes, storageOf } from "./weight_storage.ts";
 
 const CLIP_L_336 = {
   model_type: "clip_vision_model",
@@ -79,10 +83,12 @@ const SHAPES = {
 
 /** Random numbers that are used over and over: making new ones would take longer than using them. */
 const NOISE = 2 ** 20;
+/** Fewer where they must be packed. */
+const PACKED_NOISE = 2 ** 16;
 
 /** How a model of random weights is made. */
 export interface RandomModelOptions {
-  dtype: WeightDType;
+  dtype: KeptDType;
   device?: DeviceName;
   threads?: number;
   progress_callback?: (progress: Progress) => void;
@@ -102,47 +108,74 @@ export async function loadRandom(shape: string, options: RandomModelOptions): Pr
   const device = await createDevice(options.device ?? "auto", { threads });
   const runtime = new LlavaRuntime(config, device);
   const parameters = [...runtime.root.named_parameters()];
-  const total = parameters.reduce((sum, [, { shape: sizes }]) => sum + sizeOf(sizes) * BYTES[dtype], 0);
-  const noise = noiseOf(dtype);
+  const storage = (parameter: Parameter): Storage => storageOf(parameter, "bfloat16", dtype);
+  const total = parameters.reduce((sum, [, entry]) => sum + storageBytes(entry, storage(entry)), 0);
+  const noise = new Noise();
   let loaded = 0;
   for (const [name, parameter] of parameters) {
     if (parameter.loaded) continue;
     options.progress_callback?.({ status: "load", loaded, total });
-    parameter.value = await device.load(randomSource(name, dtype, parameter.shape, noise), dtype);
-    loaded += sizeOf(parameter.shape) * BYTES[dtype];
+    const kept = storage(parameter);
+    parameter.value = await device.load(noise.source(name, parameter.shape, kept), kept.dtype ?? "uint8");
+    parameter.format = kept.format?.name;
+    loaded += storageBytes(parameter, kept);
   }
   options.progress_callback?.({ status: "load", loaded: total, total });
-  return { runtime, dtype, generation_config: new GenerationConfig({}), tensors: [] };
+  return { runtime, dtype, generation_config: new GenerationConfig({}), tensors: [], quantised: false };
 }
 
-function randomSource(
-  name: string,
-  dtype: WeightDType,
-  shape: readonly number[],
-  noise: Uint8Array,
-): WeightSource {
+/** Random numbers about as large as trained weights are, as the bytes that each storage has for them. */
+class Noise {
+  readonly #bytes = new Map<string, Uint8Array>();
+
+  /** A tensor of them. */
+  source(name: string, shape: readonly number[], storage: Storage): WeightSource {
+    const bytes = this.#bytesOf(storage);
+    const { dtype, format } = storage;
+    if (!format) return repeated(name, dtype, shape, bytes);
+    return repeated(name, "uint8", packedShape(format, shape[0], shape[1]), bytes);
+  }
+
+  #bytesOf({ dtype, format }: Storage): Uint8Array {
+    const key = format ? format.name : dtype;
+    const known = this.#bytes.get(key);
+    if (known) return known;
+    const numbers = noise(format ? PACKED_NOISE : NOISE);
+    // Groups of packed rows are alike, however many columns they have: their blocks follow each other.
+    const bytes = format
+      ? packRows(format, numbers, 0, GROUP, PACKED_NOISE / GROUP)
+      : bytesIn(fromFloat32(dtype, numbers));
+    this.#bytes.set(key, bytes);
+    return bytes;
+  }
+}
+
+/** A tensor of bytes that come again and again. */
+function repeated(name: string, dtype: DType, shape: readonly number[], bytes: Uint8Array): WeightSource {
   return {
     name,
     dtype,
     shape,
     async read() {
-      const bytes = new Uint8Array(sizeOf(shape) * BYTES[dtype]);
-      for (let at = 0; at < bytes.length; at += noise.length) {
-        bytes.set(noise.subarray(0, Math.min(noise.length, bytes.length - at)), at);
-      }
-      return bytes;
+      const all = new Uint8Array(sizeOf(shape) * BYTES[dtype]);
+      for (let at = 0; at < all.length; at += bytes.length)
+        all.set(bytes.subarray(0, Math.min(bytes.length, all.length - at)), at);
+      return all;
     },
   };
 }
 
-/** Numbers about as large as trained weights are. The seed is fixed: every run has the same. */
-function noiseOf(dtype: WeightDType): Uint8Array {
-  const numbers = new Float32Array(NOISE);
+/** The seed is fixed: every run has the same. */
+function noise(length: number): Float32Array {
+  const numbers = new Float32Array(length);
   let state = 12345;
-  for (let i = 0; i < NOISE; i++) {
+  for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     numbers[i] = (state / 2 ** 32 - 0.5) * 0.05;
   }
-  const { buffer, byteOffset, byteLength } = fromFloat32(dtype, numbers);
+  return numbers;
+}
+
+function bytesIn({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -13,6 +13,8 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   /** The file it lies in. */
   readonly file: string;
+  /** What to keep it in where nobody asks, if not `dtype`: numbers that were quantised gain nothing from more bits. */
+  readonly kept?: DType;
   /** Its bytes, little endian, in a buffer of their own that is kept nowhere else. May be called again. */
   read(): Promise<Uint8Array>;
 }

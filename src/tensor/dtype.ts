@@ -95,6 +95,15 @@ export function numberToFloat16(value: number): number {
   return sign | (rounded < 1024 ? rounded : ((exponent + 15) << 10) + (rounded - 1024));
 }
 
+/** The same for a number of float32 and its bits, by integer arithmetic: whole models go through here. */
+function halfBits(word: number, value: number): number {
+  const magnitude = word & 0x7fffffff;
+  if (magnitude < 0x38800000 || magnitude >= 0x477ff000) return numberToFloat16(value);
+  // Rebias the exponent from 127 to 15, and round the 13 bits that go: add just below half, or half where odd.
+  const rebias = ((15 - 127) << 23) + 0xfff + ((magnitude >>> 13) & 1);
+  return ((word >>> 16) & 0x8000) | ((magnitude + rebias) >>> 13);
+}
+
 /** Rounds to the nearest integer, halves to the even one, as Python and NumPy do. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
@@ -137,8 +146,10 @@ export function fromFloat32(dtype: DType, data: Float32Array): TypedArray {
   if (dtype === "float32") return data;
   const out = allocate(dtype, data.length);
   if (dtype === "bfloat16") for (let i = 0; i < data.length; i++) out[i] = numberToBfloat16(data[i]);
-  else if (dtype === "float16") for (let i = 0; i < data.length; i++) out[i] = numberToFloat16(data[i]);
-  else if (out instanceof BigInt64Array)
+  else if (dtype === "float16") {
+    const words = new Uint32Array(data.buffer, data.byteOffset, data.length);
+    for (let i = 0; i < data.length; i++) out[i] = halfBits(words[i], data[i]);
+  } else if (out instanceof BigInt64Array)
     for (let i = 0; i < data.length; i++) out[i] = BigInt(Math.trunc(data[i]));
   else for (let i = 0; i < data.length; i++) out[i] = data[i];
   return out;
