@@ -82,8 +82,6 @@ async function bench(flags: BenchFlags): Promise<void> {
 
 async function load(flags: BenchFlags): Promise<{ model: LlavaForConditionalGeneration; load_ms: number }> {
   if (flags.random === undefined) return loadModel(flags);
-  if (flags.dtype === "q8" || flags.dtype === "q4")
-    throw new UsageError("--random: --dtype must be a float type");
   const begin = performance.now();
   const bars = new ProgressBars(flags.quiet || flags.json);
   const { device, threads } = flags;

@@ -1,4 +1,3 @@
-import type { WeightDType } from "../devices/device.ts";
 import type { HubOptions } from "../hub/repository.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { LlavaForConditionalGenerationModule } from "../models/llava/modeling_llava.ts";
@@ -6,6 +5,7 @@ import type { Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
+import { type KeptDType, storageBytes, storageOf } from "./weight_storage.ts";
 
 /** What a model is and needs. Sizes are bytes. */
 export interface ModelInfo {
@@ -21,7 +21,7 @@ export interface ModelInfo {
   /** What the checkpoint says that its weights are. */
   dtype: string | null;
   /** Memory for the weights, by dtype. */
-  weights_bytes: Record<WeightDType, number>;
+  weights_bytes: Record<KeptDType, number>;
   /** Memory for each token of a conversation. */
   cache_bytes_per_token: number;
 }
@@ -32,6 +32,8 @@ export async function modelInfo(name: string, options: HubOptions = {}): Promise
   const root = new LlavaForConditionalGenerationModule(config);
   const distinct = new Set<Parameter>([...root.named_parameters()].map(([, parameter]) => parameter));
   const parameters = [...distinct].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const bytesIn = (dtype: KeptDType): number =>
+    [...distinct].reduce((sum, entry) => sum + storageBytes(entry, storageOf(entry, "bfloat16", dtype)), 0);
   const { layers, kv_heads, head_dim } = root.model.language_model.cacheShape;
   return {
     name,
@@ -43,9 +45,11 @@ export async function modelInfo(name: string, options: HubOptions = {}): Promise
     context: config.text_config.max_position_embeddings,
     dtype: config.dtype ?? config.text_config.dtype,
     weights_bytes: {
-      float32: parameters * BYTES.float32,
-      float16: parameters * BYTES.float16,
-      bfloat16: parameters * BYTES.bfloat16,
+      float32: bytesIn("float32"),
+      float16: bytesIn("float16"),
+      bfloat16: bytesIn("bfloat16"),
+      q8: bytesIn("q8"),
+      q4: bytesIn("q4"),
     },
     cache_bytes_per_token: 2 * layers * kv_heads * head_dim * BYTES.float32,
   };

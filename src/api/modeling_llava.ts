@@ -1,7 +1,6 @@
 import { Callable } from "../base/callable.ts";
 import { OptionError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
-import type { WeightDType } from "../devices/device.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { type GenerateOptions, generate } from "../generation/generate.ts";
 import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
@@ -26,6 +25,7 @@ import {
 import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
 import { loadRandom, type RandomModelOptions } from "./random_model.ts";
 import { type SavePretrainedOptions, savePretrained } from "./save_pretrained.ts";
+import type { KeptDType } from "./weight_storage.ts";
 
 /** `forward`, and calling the model itself. */
 interface Forward<Options, Output> {
@@ -45,7 +45,7 @@ abstract class LlavaPreTrainedModel<
   Output extends ModelOutput,
 > extends CallableModel<Options, Output> {
   readonly config: LlavaConfig;
-  readonly #dtype: WeightDType;
+  readonly #dtype: KeptDType;
   protected readonly runtime: LlavaRuntime;
   readonly #root: Module;
   readonly #tensors: readonly LoadedTensor[];
@@ -60,7 +60,7 @@ abstract class LlavaPreTrainedModel<
   }
 
   /** What most of the weights are kept in. */
-  get dtype(): WeightDType {
+  get dtype(): KeptDType {
     return this.#dtype;
   }
 
@@ -135,7 +135,7 @@ abstract class LlavaPreTrainedModel<
     const parameters = new Set<Parameter>(
       [...this.#root.named_parameters()].map(([, parameter]) => parameter),
     );
-    return [...parameters].reduce((sum, { shape, value }) => sum + sizeOf(shape) * BYTES[value.dtype], 0);
+    return [...parameters].reduce((sum, { value }) => sum + sizeOf(value.shape) * BYTES[value.dtype], 0);
   }
 
   /** Whether the class has `generate`. */

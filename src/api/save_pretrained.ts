@@ -1,3 +1,4 @@
+import { UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { Device } from "../devices/device.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
@@ -35,6 +36,12 @@ export async function savePretrained(
   { config, generation_config, architecture, dtype, device, tensors }: Savable,
   options: SavePretrainedOptions,
 ): Promise<void> {
+  if (tensors.some(({ parameter }) => parameter.format)) {
+    throw new UnsupportedError(
+      `save_pretrained: weights that were packed into dtype "${dtype}" cannot be saved: load the model in a float type`,
+      { where: "dtype", got: dtype },
+    );
+  }
   checkOptions("save_pretrained", options, ["max_shard_size", "variant", "signal"]);
   const written = tensors.map(({ name, parameter }) => ({
     name,

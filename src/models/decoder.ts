@@ -99,6 +99,7 @@ export abstract class DecoderModel extends Module implements TextModel {
     this.#config = config;
     ropeFrequencies(config); // what cannot be computed is said now, not at the first token
     this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size, variant.embedding_factor);
+    this.embed_tokens.weight.loss = "little";
     this.layers = Array.from(
       { length: config.num_hidden_layers },
       (_, layer) => new DecoderLayer(config, variant, layer),

@@ -1,23 +1,27 @@
 import type { Value } from "../devices/device.ts";
+import { packedEmbedding } from "../kernels/formats/packed_embedding.ts";
 import { linear } from "../kernels/linear.ts";
 import { layerNorm, rmsNorm } from "../kernels/norm.ts";
 import { embedding } from "../kernels/rows.ts";
 import { scale } from "../kernels/scale.ts";
-import { Module, Parameter } from "./module.ts";
+import { type Loss, Module, Parameter } from "./module.ts";
+import { packedProduct } from "./packed_product.ts";
 
 /** y = x W^T + b */
 export class Linear extends Module {
   weight: Parameter;
   bias: Parameter | undefined;
 
-  constructor(in_features: number, out_features: number, bias: boolean) {
+  constructor(in_features: number, out_features: number, bias: boolean, loss: Loss = "much") {
     super();
     this.weight = new Parameter(out_features, in_features);
+    this.weight.loss = loss;
     this.bias = bias ? new Parameter(out_features) : undefined;
   }
 
   // [T, in] -> [T, out]
   forward(x: Value): Value {
+    if (this.weight.format) return packedProduct(x, this.weight, this.weight.format, this.bias);
     return x.device.run(linear, { x, weight: this.weight.value, bias: this.bias?.value }, {});
   }
 }
@@ -35,7 +39,10 @@ export class Embedding extends Module {
 
   // int32 [T] -> [T, D]
   forward(ids: Value): Value {
-    const x = ids.device.run(embedding, { ids, weight: this.weight.value }, {});
+    const { value: weight, format, shape } = this.weight;
+    const x = format
+      ? ids.device.run(packedEmbedding, { ids, weight }, { format, D: shape[1] })
+      : ids.device.run(embedding, { ids, weight }, {});
     return this.#factor === 1 ? x : x.device.run(scale, { x }, { factor: this.#factor });
   }
 }

@@ -1,9 +1,20 @@
 import { CheckpointError } from "../base/errors.ts";
 import type { Value } from "../devices/device.ts";
+import type { FormatName } from "../kernels/formats/format.ts";
+
+/**
+ * What a parameter may lose where weights are kept in few bits. "none": it stays a float; "little": 8 bits at least;
+ * "much": as few bits as are wanted.
+ */
+export type Loss = "none" | "little" | "much";
 
 /** Numbers that come from the checkpoint. Their name there is the path of fields that leads to them. */
 export class Parameter {
   readonly shape: readonly number[];
+  /** Said by the module that it belongs to. */
+  loss: Loss = "none";
+  /** How `value` is packed; undefined: it is not. */
+  format: FormatName | undefined;
   #value: Value | undefined;
 
   constructor(...shape: number[]) {
@@ -28,6 +39,7 @@ export class Parameter {
   free(): void {
     this.#value?.device.free(this.#value);
     this.#value = undefined;
+    this.format = undefined;
   }
 }
 

@@ -38,8 +38,8 @@ export class LlavaMultiModalProjector extends Module {
     const { vision_feature_layer: layer, multimodal_projector_bias: bias } = config;
     const layers = Array.isArray(layer) ? layer.length : 1;
     const size = config.text_config.hidden_size;
-    this.linear_1 = new Linear(config.vision_config.hidden_size * layers, size, bias);
-    this.linear_2 = new Linear(size, size, bias);
+    this.linear_1 = new Linear(config.vision_config.hidden_size * layers, size, bias, "little");
+    this.linear_2 = new Linear(size, size, bias, "little");
     this.#act = activationNamed(config.projector_hidden_act, "projector_hidden_act");
   }
 
@@ -90,7 +90,7 @@ export class LlavaForConditionalGenerationModule extends Module {
     super();
     const { vocab_size, hidden_size } = config.text_config;
     this.model = new LlavaModule(config);
-    this.lm_head = new Linear(hidden_size, vocab_size, false);
+    this.lm_head = new Linear(hidden_size, vocab_size, false, "little");
     if (config.tie_word_embeddings) this.lm_head.weight = this.model.language_model.embed_tokens.weight;
   }
 
