@@ -125,7 +125,16 @@ function assign(root: Module, weights: Weights, unused: readonly string[]): Assi
   if (missing.size + misshapen.length > 0) throw misfit([...missing.values()], misshapen, wrong);
   const extra = [...tensors.keys()].filter((key) => !unused.some((prefix) => key.startsWith(prefix)));
   if (extra.length > 0) warnOnce(`the checkpoint has tensors that the model does not use: ${listed(extra)}`);
-  return [...assignments.values()];
+  return inFileOrder([...assignments.values()], weights);
+}
+
+/** Files are read from their beginning to their end: so that a part that was fetched is not fetched again. */
+function inFileOrder(assignments: Assignment[], weights: Weights): Assignment[] {
+  const place = new Map(weights.names().map((name, i) => [name, i]));
+  const placeOf = ({ tensor }: Assignment): number => place.get(tensor.name) ?? 0;
+  const byFile = (a: Assignment, b: Assignment): number =>
+    a.tensor.file < b.tensor.file ? -1 : Number(a.tensor.file > b.tensor.file);
+  return assignments.sort((a, b) => byFile(a, b) || placeOf(a) - placeOf(b));
 }
 
 function misfit(missing: string[], misshapen: string[], wrong: string[]): CheckpointError {
