@@ -1,5 +1,6 @@
 import {
   BaseModelOutputWithPooling,
+  type ImageFeatureOptions,
   type LlavaForConditionalGeneration,
   type RawImage,
   type Tensor,
@@ -80,9 +81,9 @@ export class Asker {
       tokenize: true,
       return_dict: true,
     });
-    const { input_ids, attention_mask, pixel_values } = inputs;
+    const { input_ids, attention_mask, pixel_values, image_sizes } = inputs;
     const prepared = performance.now();
-    const image = pixel_values && (await this.#features(conversation, pixel_values, signal));
+    const image = pixel_values && (await this.#features(conversation, { pixel_values, image_sizes, signal }));
     const looked = performance.now();
     const streamer = new TimedStreamer(processor.tokenizer, show);
     const sequences = await model.generate({
@@ -116,7 +117,7 @@ export class Asker {
   }
 
   /** The features of all pictures of a conversation; only new ones are computed. */
-  async #features(conversation: Turn[], pixel_values: Tensor, signal?: AbortSignal): Promise<Features> {
+  async #features(conversation: Turn[], options: ImageFeatureOptions): Promise<Features> {
     const pictures = conversation
       .flatMap(({ content }) => content)
       .flatMap((part) => (part.type === "image" ? part.image : []));
@@ -124,7 +125,7 @@ export class Asker {
     if (known.every((features) => features !== undefined)) {
       return new BaseModelOutputWithPooling({ last_hidden_state: known[0], pooler_output: known });
     }
-    const features = await this.#loaded.model.get_image_features({ pixel_values, signal });
+    const features = await this.#loaded.model.get_image_features(options);
     for (const [i, picture] of pictures.entries()) this.#seen.set(picture, features.pooler_output[i]);
     return features;
   }

@@ -19,23 +19,24 @@ export class ModelResponder implements Responder {
   async answer(request: EvalRequest): Promise<string> {
     const { model, processor } = this.#loaded;
     const { image, generate, signal } = request;
-    const { input_ids, pixel_values } = image
-      ? await this.#withPicture(request, image)
-      : { input_ids: [this.#textIds(request)], pixel_values: undefined };
+    const inputs = image ? await this.#withPicture(request, image) : { input_ids: [this.#textIds(request)] };
     const { max_new_tokens } = generate;
-    const out = await model.generate({ input_ids, pixel_values, max_new_tokens, do_sample: false, signal });
-    const answer = Array.from(out.data, Number).slice(input_ids[0].length);
+    const out = await model.generate({ ...inputs, max_new_tokens, do_sample: false, signal });
+    const answer = Array.from(out.data, Number).slice(inputs.input_ids[0].length);
     return processor.decode(answer, { skip_special_tokens: true });
   }
 
   async #withPicture(
     request: EvalRequest,
     image: RawImage,
-  ): Promise<{ input_ids: number[][]; pixel_values: Tensor | undefined }> {
+  ): Promise<{ input_ids: number[][]; pixel_values?: Tensor; image_sizes?: Tensor }> {
     const { processor } = this.#loaded;
     if (!request.tokenisesPieces) {
-      const { input_ids, pixel_values } = await processor({ images: image, text: request.prompt });
-      return { input_ids: input_ids.tolist() as number[][], pixel_values };
+      const { input_ids, pixel_values, image_sizes } = await processor({
+        images: image,
+        text: request.prompt,
+      });
+      return { input_ids: input_ids.tolist() as number[][], pixel_values, image_sizes };
     }
     // The original cuts the prompt at the picture and tokenises each piece by itself.
     const placeholder = await processor({ images: image, text: processor.image_token });
@@ -43,7 +44,8 @@ export class ModelResponder implements Responder {
     const picture = (placeholder.input_ids.tolist() as number[][])[0].filter((token) => token === id);
     const pieces = request.pieces.map((piece, i) => this.#pieceIds(piece, i > 0));
     const input_ids = pieces.flatMap((piece, i) => (i === 0 ? piece : [...picture, ...piece]));
-    return { input_ids: [input_ids], pixel_values: placeholder.pixel_values };
+    const { pixel_values, image_sizes } = placeholder;
+    return { input_ids: [input_ids], pixel_values, image_sizes };
   }
 
   #textIds({ pieces, prompt, tokenisesPieces }: EvalRequest): number[] {

@@ -109,6 +109,7 @@ export { CLIPVisionConfig } from "./models/clip/configuration_clip.ts";
 export { CLIPImageProcessor, CLIPImageProcessorFast } from "./models/clip/image_processing_clip.ts";
 export { CLIPImageProcessorPil } from "./models/clip/image_processing_pil_clip.ts";
 export { PreTrainedConfig } from "./models/configuration_utils.ts";
+export { GemmaConfig } from "./models/gemma/configuration_gemma.ts";
 export { LlamaConfig } from "./models/llama/configuration_llama.ts";
 export { LlamaTokenizer, LlamaTokenizerFast } from "./models/llama/tokenization_llama.ts";
 export { LlavaConfig } from "./models/llava/configuration_llava.ts";

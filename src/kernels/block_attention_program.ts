@@ -2,6 +2,7 @@ import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
 import { exp, maxLanes, sumLanes, transpose } from "../codegen/math.ts";
 import type { Int } from "../codegen/scalar.ts";
+import { SCRATCH_BYTES } from "../codegen/step.ts";
 import type { Acc } from "../codegen/vector.ts";
 import type { AttentionParams } from "./attention.ts";
 import type { Args } from "./row_programs.ts";
@@ -16,14 +17,12 @@ import type { Args } from "./row_programs.ts";
 const BLOCK = 32;
 /** Rows that go over keys and values together. */
 const ROWS = 4;
-/** Scratch memory that there is, in bytes. */
-const SCRATCH = 8 * 2 ** 20;
 /** Scratch memory: some numbers, the scores of ROWS rows, the turned keys. */
 const NOTES = { first: 0, keys: 4, start: 8, rows: 12, inverses: 32, bytes: 64 } as const;
 
 /** Whether the scratch memory holds all that is needed for `rows` keys. */
 export function blockFits(rows: number, dim: number): boolean {
-  return NOTES.bytes + capacityOf(rows, 16) * 4 * (dim + ROWS) <= SCRATCH;
+  return NOTES.bytes + capacityOf(rows, 16) * 4 * (dim + ROWS) <= SCRATCH_BYTES;
 }
 
 /** Tiles, of which some may find nothing to do: where blocks end is known only when the program runs. */
