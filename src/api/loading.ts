@@ -7,6 +7,7 @@ import { isBuffer, moduleKey } from "../models/llava/checkpoint_keys.ts";
 import type { Module, Parameter } from "../nn/module.ts";
 import { BYTES, type DType } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { checkFits } from "./fitting.ts";
 import { fill, type KeptDType, type Storage, storageBytes, storageOf } from "./weight_storage.ts";
 
 /** Tensors named in one message at most. */
@@ -39,7 +40,7 @@ interface Assignment {
  *
  * @returns what was loaded, under the checkpoint's names: a saved copy keeps them
  * @throws CheckpointError listing all tensors that are missing or have another shape
- * @throws UnsupportedError where the device can never hold them all; nothing is then read
+ * @throws UnsupportedError where there is no memory for them all; nothing is then read
  */
 export async function loadParameters(
   root: Module,
@@ -49,7 +50,12 @@ export async function loadParameters(
 ): Promise<LoadedTensor[]> {
   const assignments = assign(root, weights, options.unused);
   const total = assignments.reduce((sum, { tensor }) => sum + bytesOf(tensor), 0);
-  checkCapacity(assignments, device, options.dtype);
+  checkFits(
+    (dtype) => assignments.reduce((sum, one) => sum + storageBytes(one.parameter, storage(one, dtype)), 0),
+    Math.max(0, ...assignments.map(({ tensor }) => bytesOf(tensor))),
+    options.dtype,
+    device,
+  );
   let loaded = 0;
   for (const { parameter, tensor } of assignments) {
     options.signal?.throwIfAborted();
@@ -59,25 +65,6 @@ export async function loadParameters(
   }
   options.progress_callback?.({ status: "load", loaded, total });
   return assignments.map(({ parameter, tensor }) => ({ name: tensor.name, parameter }));
-}
-
-function checkCapacity(
-  assignments: readonly Assignment[],
-  device: Device,
-  dtype: LoadOptions["dtype"],
-): void {
-  const { capacity } = device;
-  if (capacity === undefined) return;
-  const needed = assignments.reduce(
-    (sum, entry) => sum + storageBytes(entry.parameter, storage(entry, dtype)),
-    0,
-  );
-  if (needed <= capacity) return;
-  throw new UnsupportedError(
-    `the weights need ${needed} bytes in dtype "${dtype}", and the device ${device.kind} can hold ${capacity} at most. ` +
-      "Take a smaller dtype, a smaller model, or another device.",
-    { where: "device", expected: capacity, got: needed },
-  );
 }
 
 /** The checkpoint's tensors by the module tree's names. */

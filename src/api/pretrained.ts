@@ -42,9 +42,9 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   max_memory: "a model lives on one device: choose it with 'device'",
   low_cpu_mem_usage: "weights are always loaded one tensor at a time",
   quantization_config:
-    "it is read from config.json. To keep plain weights in fewer bits, choose a smaller 'dtype'",
-  load_in_8bit: "choose what weights are kept in with 'dtype'",
-  load_in_4bit: "choose what weights are kept in with 'dtype'",
+    'it is read from config.json. To keep weights in fewer bits, write dtype: "q8" or dtype: "q4"',
+  load_in_8bit: 'to keep weights in 8 bits, write dtype: "q8"',
+  load_in_4bit: 'to keep weights in 4 bits, write dtype: "q4"',
   trust_remote_code: "no code is loaded from checkpoints",
   tp_plan: "a model lives on one device",
   adapter_kwargs: "adapters are not supported",
