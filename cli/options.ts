@@ -38,12 +38,12 @@ export function addDeviceFlags(command: Command): Command {
   return command
     .addOption(
       new Option("--dtype <type>", "what weights are kept in")
-        .choices(["auto", "float32", "float16", "bfloat16"] satisfies DTypeName[])
+        .choices(["auto", "float32", "float16", "bfloat16", "q8", "q4"] satisfies DTypeName[])
         .default("auto"),
     )
     .addOption(
       new Option("--device <device>", "what computes")
-        .choices(["auto", "cpu", "reference"] satisfies DeviceName[])
+        .choices(["auto", "cpu", "wasm", "reference"] satisfies DeviceName[])
         .default("auto"),
     )
     .option("--threads <n>", "compute threads (default: one for each core)", wholeNumber(1))
