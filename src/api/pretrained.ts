@@ -72,8 +72,6 @@ export interface LoadedModel {
   generation_config: GenerationConfig;
   /** The weights under the names that the checkpoint has for them. */
   tensors: readonly LoadedTensor[];
-  /** Whether the checkpoint holds them quantised, which they are no longer. */
-  quantised: boolean;
 }
 
 /**
@@ -109,7 +107,7 @@ export async function loadPretrained(
       progress_callback,
     });
     const kept = dtype === "auto" ? storedDType(weights) : dtype;
-    return { runtime, dtype: kept, generation_config, tensors, quantised: quantization !== undefined };
+    return { runtime, dtype: kept, generation_config, tensors };
   } catch (error) {
     await device.dispose();
     throw error;

@@ -4,6 +4,7 @@ import type { Device } from "../devices/device.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { saveWeights } from "../hub/save_weights_node.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import { quantizationOf } from "../models/quantizers/open_quantised.ts";
 import type { LoadedTensor } from "./loading.ts";
 
 /** Options of a model's `save_pretrained`. */
@@ -30,6 +31,8 @@ export interface Savable {
 /**
  * Writes config.json, generation_config.json and the weights, under the names and in the types that they have here.
  * Nothing is left half written.
+ *
+ * @throws UnsupportedError where the weights are not the checkpoint's any more: packed, or unpacked
  */
 export async function savePretrained(
   folder: string,
@@ -40,6 +43,14 @@ export async function savePretrained(
     throw new UnsupportedError(
       `save_pretrained: weights that were packed into dtype "${dtype}" cannot be saved: load the model in a float type`,
       { where: "dtype", got: dtype },
+    );
+  }
+  const quantization = quantizationOf(config);
+  if (quantization) {
+    throw new UnsupportedError(
+      `save_pretrained: the weights were quantised by ${quantization.quant_method}, and are unpacked here: they cannot be ` +
+        "saved as they were. Copy the checkpoint's files instead.",
+      { where: "quantization_config", got: quantization.quant_method },
     );
   }
   checkOptions("save_pretrained", options, ["max_shard_size", "variant", "signal"]);

@@ -9,6 +9,7 @@ import {
   text,
 } from "../config_fields.ts";
 import { onlyFields, QuantizationConfigMixin, readFields } from "./fields.ts";
+import { GPTQ_FIELDS, type GPTQOptions } from "./gptq_config.ts";
 
 const FORMATS = ["gemm", "gemv", "gemv_fast", "llm-awq"] as const;
 const BACKENDS = [
@@ -29,7 +30,10 @@ const BACKENDS = [
   "llm-awq",
 ] as const;
 
+const { checkpoint_format: _, ...GENERAL } = GPTQ_FIELDS;
+
 const FIELDS: FieldTable = {
+  ...GENERAL,
   bits: integer(4, 1, 32),
   group_size: integer(128, -1, 2 ** 31),
   zero_point: flag(true),
@@ -39,8 +43,8 @@ const FIELDS: FieldTable = {
   version: nullable(oneOf(null, FORMATS)),
 };
 
-/** Fields of `AwqConfig`. */
-export interface AwqOptions {
+/** Fields of `AwqConfig`. Those of GPTQ are kept, and mean nothing here. */
+export interface AwqOptions extends Omit<GPTQOptions, "bits" | "format" | "checkpoint_format" | "backend"> {
   /** Bits a weight. */
   bits?: number;
   /** Inputs that share a scale; -1: all. */

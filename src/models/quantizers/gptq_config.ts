@@ -37,7 +37,8 @@ const dampPercent: Field = {
 
 const anything: Field = { default: null, expected: "anything", accepts: () => true };
 
-const FIELDS: FieldTable = {
+/** Fields by name. `AwqConfig` has them too. */
+export const GPTQ_FIELDS: FieldTable = {
   bits: bitCount,
   tokenizer: anything,
   dataset: nullable(either(oneOf(null, DATASETS), listOf(text(null)))),
@@ -122,7 +123,7 @@ export class GPTQConfig extends QuantizationConfigMixin {
     if (given?.bits === undefined) {
       throw new OptionError("GPTQConfig: bits is missing: 2, 3, 4 or 8", { where: "bits" });
     }
-    const { checkpoint_format, ...fields } = readFields("GPTQConfig", FIELDS, given);
+    const { checkpoint_format, ...fields } = readFields("GPTQConfig", GPTQ_FIELDS, given);
     Object.assign(this, fields);
     this.format = String(checkpoint_format ?? this.format).toLowerCase();
     this.backend = (this.backend ?? "auto").toLowerCase();
@@ -136,7 +137,7 @@ export class GPTQConfig extends QuantizationConfigMixin {
 
   /** From config.json's `quantization_config`. Keys that it does not know are ignored, as in Transformers. */
   static from_dict(config_dict: ConfigDict): GPTQConfig {
-    return new GPTQConfig(onlyFields(FIELDS, config_dict) as unknown as GPTQOptions);
+    return new GPTQConfig(onlyFields(GPTQ_FIELDS, config_dict) as unknown as GPTQOptions);
   }
 
   override to_dict(): Record<string, unknown> {
