@@ -137,6 +137,22 @@ describe.skipIf(skipped)("the demo, in Chromium", () => {
     expect(gaps[Math.floor(gaps.length * 0.9)]).toBeLessThan(100);
   });
 
+  test("on a page that forbids workers the library computes without them", async () => {
+    faults = [];
+    page = await site.browser.newPage();
+    await page.route(site.address, async (route) => {
+      const response = await route.fetch();
+      const headers = { ...response.headers(), "content-security-policy": "worker-src 'none'" };
+      await route.fulfill({ headers, body: "<!doctype html><link rel=icon href=data:,>" });
+    });
+    await page.goto(site.address);
+    await page.addScriptTag({ type: "module", url: "/probe.js" });
+    await page.waitForFunction(() => "probe" in globalThis);
+    expect(await page.evaluate(() => globalThis.probe.device())).toMatch(
+      /^wasm: .* on the calling thread.*\(a compute thread cannot run/,
+    );
+  });
+
   test("says what is wrong with what it was asked for", async () => {
     await open("?dtype=float23");
     await until("error");

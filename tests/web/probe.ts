@@ -1,4 +1,4 @@
-import { load_image } from "llava";
+import { deviceInfo, load_image } from "llava";
 
 /** A decoded picture, as a test can compare it. */
 export interface Decoded {
@@ -12,6 +12,8 @@ export interface Decoded {
 /** What the page of a test gets: the library, as it is in a browser. */
 export interface Probe {
   decode(base64: string): Promise<Decoded | { error: string }>;
+  /** What computes for "auto". */
+  device(): Promise<string>;
 }
 
 declare global {
@@ -19,6 +21,10 @@ declare global {
 }
 
 globalThis.probe = {
+  async device() {
+    const { kind, description } = await deviceInfo();
+    return `${kind}: ${description}`;
+  },
   async decode(base64) {
     try {
       const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));

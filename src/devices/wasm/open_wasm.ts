@@ -3,6 +3,7 @@ import { wasmTarget } from "./features.ts";
 import { InlineRunner } from "./inline.ts";
 import { WasmMemory } from "./memory.ts";
 import { defaultThreads, noThreads } from "./open_thread_node.ts";
+import type { Runner } from "./runner.ts";
 import { ThreadRunner } from "./threads.ts";
 import { WasmMachine } from "./wasm_machine.ts";
 
@@ -22,22 +23,49 @@ export async function openWasmDevice(options: WasmOptions = {}): Promise<VectorD
   if ("reason" in target) return target;
   const alone = options.inline ? "as it was asked to" : noThreads();
   const memory = new WasmMemory(alone === undefined);
-  const threads = options.threads ?? defaultThreads();
-  const runner = alone === undefined ? new ThreadRunner(memory, threads) : new InlineRunner(memory);
+  const { runner, where } = await openRunner(memory, options.threads ?? defaultThreads(), alone);
   const machine = new WasmMachine(target, memory, runner);
   try {
-    if (runner instanceof ThreadRunner) await runner.start();
     // Compiles what every step needs: fails now where the page forbids it.
     await machine.run(0, 0);
   } catch (error) {
     await machine.stop();
-    return { reason: error instanceof Error ? error.message : String(error) };
+    return { reason: messageOf(error) };
   }
   const simd = target.fma ? "relaxed SIMD" : "fixed SIMD (this engine has no relaxed SIMD)";
-  const where =
-    alone === undefined
-      ? `on ${threads} ${threads === 1 ? "thread" : "threads"}`
-      : `on the calling thread, in turns with its events (${alone})`;
   const why = options.why === undefined ? "" : `; ${options.why}`;
   return new VectorDevice("wasm", machine, `WebAssembly with ${simd} ${where}${why}`);
+}
+
+/**
+ * Threads, or where there can be none the calling one.
+ *
+ * @param alone why there can be none, where that is known
+ */
+async function openRunner(
+  memory: WasmMemory,
+  threads: number,
+  alone: string | undefined,
+): Promise<{ runner: Runner; where: string }> {
+  const opened = alone === undefined ? await startThreads(memory, threads) : { reason: alone };
+  if (opened instanceof ThreadRunner) {
+    return { runner: opened, where: `on ${threads} ${threads === 1 ? "thread" : "threads"}` };
+  }
+  const where = `on the calling thread, in turns with its events (${opened.reason})`;
+  return { runner: new InlineRunner(memory), where };
+}
+
+/** A page may forbid workers, and tells so only when one is tried. */
+async function startThreads(memory: WasmMemory, threads: number): Promise<ThreadRunner | { reason: string }> {
+  try {
+    const runner = new ThreadRunner(memory, threads);
+    await runner.start();
+    return runner;
+  } catch (error) {
+    return { reason: messageOf(error) };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -43,10 +43,10 @@ export class ThreadRunner implements Runner {
     this.#threads = Array.from({ length: threads }, (_, i) => openThread(`llava compute ${i}`, events));
   }
 
-  /** Tells the threads what memory they share; ready when they all are. */
-  start(): Promise<void> {
+  /** Tells the threads what memory they share; ready when they all are. Where one cannot start, all are ended. */
+  async start(): Promise<void> {
     const { address } = this.#control;
-    return this.#ask((thread, i) =>
+    await this.#ask((thread, i) =>
       thread.post({
         memory: this.#memory.memory,
         shared: address,
