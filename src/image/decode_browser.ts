@@ -1,12 +1,15 @@
 import { ImageError } from "../base/errors.ts";
 import { checkPixels, type DecodeOptions, damaged } from "./decode_checks.ts";
 import { headerSize } from "./header_size.ts";
+import { orient } from "./orientation.ts";
 import { RawImage } from "./raw_image.ts";
 import type { Format } from "./sniff.ts";
+import { webpOrientation } from "./webp_orientation.ts";
 
 /**
  * Decodes with the browser's own decoder, and reads the pixels back through WebGL: a 2D canvas would multiply them
- * by their alpha. Browsers scale 16-bit grey to 8 bits, where Pillow clips it.
+ * by their alpha. Browsers scale 16-bit grey to 8 bits, where Pillow clips it, and turn pictures upright by EXIF in
+ * JPEG, PNG and AVIF alone.
  */
 export async function decodePlatform(
   bytes: Uint8Array,
@@ -25,7 +28,9 @@ export async function decodePlatform(
     premultiplyAlpha: "none",
   });
   try {
-    return readBack(bitmap, name);
+    const image = readBack(bitmap, name);
+    const isTurned = bitmap.width !== size[0] || bitmap.height !== size[1];
+    return format === "webp" && !isTurned ? upright(image, webpOrientation(bytes)) : image;
   } finally {
     bitmap.close();
   }
@@ -64,6 +69,10 @@ function readBack(bitmap: ImageBitmap, name: string): RawImage {
   } finally {
     gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
+}
+
+function upright({ data, width, height }: RawImage, orientation: number): RawImage {
+  return new RawImage({ ...orient(data, width, height, 3, orientation), channels: 3 });
 }
 
 function withoutAlpha(rgba: Uint8Array): Uint8Array {

@@ -25,7 +25,7 @@ export function checkTiff(bytes: Uint8Array, name: string): void {
 }
 
 /** The short numbers of the first page's directory, by tag. Files larger than 4 GiB have another form: none. */
-function readTags(bytes: Uint8Array): Map<number, number> {
+export function readTags(bytes: Uint8Array): Map<number, number> {
   const tags = new Map<number, number>();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const little = bytes[0] === 0x49;

@@ -24,7 +24,6 @@ const OTHER: Readonly<Record<string, string>> = {
   "ycck.jpg": "browsers convert CMYK with another rounding",
   "grey16.png": "browsers scale 16-bit grey, Pillow clips it",
   "grey16-trns.png": "browsers scale 16-bit grey, Pillow clips it",
-  "exif-8.webp": "browsers do not turn WebP upright",
   "xmp-6.jpg": "browsers do not look for the orientation in XMP",
   "xmp-6.png": "browsers do not look for the orientation in XMP",
 };
