@@ -6,6 +6,7 @@ import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
 import { openWeights, type Weights } from "../hub/weights.ts";
 import type { ConfigFromPretrainedOptions } from "../models/configuration_utils.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import { refuseOriginalForm, restoreHeadDim } from "../models/llava/published_forms.ts";
 import { openQuantised, quantizationOf } from "../models/quantizers/open_quantised.ts";
 import type { Module } from "../nn/module.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
@@ -96,7 +97,9 @@ export async function loadPretrained(
   const stored = await openWeights(repository, { variant: own.variant });
   const device = await createDevice(own.device ?? "auto", { threads: own.threads });
   try {
+    refuseOriginalForm(config, stored);
     const weights = await openQuantised(stored, quantization, modelDType(config, stored));
+    restoreHeadDim(config, weights);
     const runtime = new LlavaRuntime(config, device);
     const { signal, progress_callback } = hub;
     const generation_config = await GenerationConfig.from_pretrained(name, { ...hub });
