@@ -1,0 +1,107 @@
+/*
+ * What dtype q8 and q4 cost on the bundled checkpoint, beside plain rounding to 4 bits: error of the logits and of the
+ * weights against float32, and how many of the recorded questions get the same answer, word for word.
+ *
+ *   node --import ./scripts/typescript.mjs bench/quantisation.ts
+ */
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { AutoProcessor, LlavaForConditionalGeneration } from "../src/index.ts";
+import { formatOf } from "../src/kernels/formats/format.ts";
+import { FORMATS } from "../src/kernels/formats/formats.ts";
+import { bfloat16ToNumber, numberToBfloat16, roundHalfEven } from "../src/tensor/dtype.ts";
+
+const PICTURES = new URL("../checkpoints/llava-demo/pictures/", import.meta.url);
+
+interface Turn {
+  question: string;
+  answer: string;
+}
+
+/** Round to nearest in the same blocks: the largest magnitude becomes 7. */
+const plain = formatOf("q4", 4, 8, (block, codes) => {
+  const bits = numberToBfloat16(block.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 7);
+  const scale = bfloat16ToNumber(bits) || 1;
+  for (let k = 0; k < block.length; k++)
+    codes[k] = 8 + Math.max(-8, Math.min(7, roundHalfEven(block[k] / scale)));
+  return bits;
+});
+
+const processor = await AutoProcessor.from_pretrained("llava-demo");
+const { pictures } = JSON.parse(await readFile(new URL("pictures.json", PICTURES), "utf8")) as {
+  pictures: { file: string; conversations: Turn[][] }[];
+};
+
+/** Logits of every row of every question and its recorded answer, and how many answers are the recorded ones. */
+async function measure(dtype: "float32" | "bfloat16" | "q8" | "q4") {
+  const model = await LlavaForConditionalGeneration.from_pretrained("llava-demo", { dtype });
+  const bits = (8 * model.get_memory_footprint()) / model.num_parameters();
+  const logits: Float32Array[] = [];
+  let same = 0;
+  for (const { file, conversations } of pictures)
+    for (const turns of conversations) {
+      const inputs = await processor.apply_chat_template(messages(file, turns), {
+        add_generation_prompt: true,
+        tokenize: true,
+        return_dict: true,
+      });
+      logits.push((await model.forward({ ...inputs })).logits.data as Float32Array);
+      const ids = await model.generate({ ...inputs, max_new_tokens: 100, do_sample: false });
+      const answered = Array.from(ids.data, Number).slice(inputs.input_ids.data.length);
+      const text = processor.decode(answered, { skip_special_tokens: true });
+      if (text === turns[turns.length - 1].answer) same++;
+    }
+  await model.dispose();
+  return { bits, logits, same };
+}
+
+function messages(file: string, turns: Turn[]) {
+  const image = { type: "image" as const, path: fileURLToPath(new URL(file, PICTURES)) };
+  return turns.flatMap(({ question, answer }, i) => {
+    const text = { type: "text" as const, text: question };
+    const user = { role: "user", content: i === 0 ? [image, text] : [text] };
+    const assistant = { role: "assistant", content: [{ type: "text" as const, text: answer }] };
+    return i === turns.length - 1 ? [user] : [user, assistant];
+  });
+}
+
+/** Root of the summed squared differences over that of the squares; and the rows whose largest logit is the same. */
+function compare(got: Float32Array[], expected: Float32Array[]): { error: number; agreement: number } {
+  let [squares, differences, agree, rows] = [0, 0, 0, 0];
+  for (const [i, e] of expected.entries()) {
+    const g = got[i];
+    for (let k = 0; k < e.length; k++) {
+      squares += e[k] ** 2;
+      differences += (g[k] - e[k]) ** 2;
+    }
+    for (let at = 0; at < e.length; at += VOCABULARY) {
+      const largest = (x: Float32Array): number => {
+        const row = x.subarray(at, at + VOCABULARY);
+        return row.indexOf(row.reduce((a, b) => Math.max(a, b)));
+      };
+      rows++;
+      if (largest(e) === largest(g)) agree++;
+    }
+  }
+  return { error: Math.sqrt(differences / squares), agreement: agree / rows };
+}
+
+const VOCABULARY = 1536;
+const questions = pictures.flatMap(({ conversations }) => conversations).length;
+const exact = await measure("float32");
+
+async function row(name: string, dtype: "bfloat16" | "q8" | "q4"): Promise<void> {
+  const { bits, logits, same } = await measure(dtype);
+  const { error, agreement } = compare(logits, exact.logits);
+  const cells = [name, bits.toFixed(2), error.toExponential(1), `${(100 * agreement).toFixed(1)} %`];
+  console.log(`| ${[...cells, `${same} of ${questions}`].join(" | ")} |`);
+}
+
+console.log("| weights | bits a weight, all in all | error of the logits | same next token | same answers |");
+console.log("|---|---:|---:|---:|---:|");
+console.log(`| float32 | 32.00 | 0 | 100.0 % | ${exact.same} of ${questions} |`);
+await row("bfloat16", "bfloat16");
+await row("q8", "q8");
+await row("q4", "q4");
+Object.assign(FORMATS, { q4: plain });
+await row("4 bits, rounded to nearest", "q4");
