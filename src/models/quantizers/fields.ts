@@ -1,7 +1,7 @@
 import { checkOptions } from "../../base/options.ts";
 import { type ConfigDict, type FieldTable, fieldError } from "../config_fields.ts";
 import { cloneJson, equalJson, pythonJson } from "../config_json.ts";
-import { saveTextFile } from "../save_file.ts";
+import { saveTextFileAt } from "../save_file.ts";
 
 /** What all configurations of quantisation have in common: fields by name, to and from JSON. */
 export abstract class QuantizationConfigMixin {
@@ -27,8 +27,7 @@ export abstract class QuantizationConfigMixin {
   }
 
   async to_json_file(json_file_path: string): Promise<void> {
-    const { basename, dirname } = await import("node:path");
-    await saveTextFile(dirname(json_file_path), basename(json_file_path), this.to_json_string(false));
+    await saveTextFileAt(json_file_path, this.to_json_string(false));
   }
 
   /** Sets those fields that it has, and gives the others back. */
