@@ -17,7 +17,8 @@ export function packRows(
   const { groupBytes, codeBits } = format;
   const packed = new Uint8Array(packedBytes(format, rows, K));
   const codes = new Uint8Array(BLOCK);
-  const places = Array.from({ length: BLOCK }, (_, k) => codePlace(format, 0, k));
+  const bytes = Int32Array.from(codes, (_, k) => codePlace(format, 0, k).byte);
+  const shifts = Int32Array.from(codes, (_, k) => codePlace(format, 0, k).shift);
   const blocks = K / BLOCK;
   for (let row = 0; row < rows; row++) {
     const group = Math.floor(row / GROUP);
@@ -26,7 +27,7 @@ export function packRows(
       const start = from + row * K + i * BLOCK;
       const scale = format.encode(numbers.subarray(start, start + BLOCK), codes);
       const at = (group * blocks + i) * groupBytes;
-      for (let k = 0; k < BLOCK; k++) packed[at + places[k].byte + 4 * r] |= codes[k] << places[k].shift;
+      for (let k = 0; k < BLOCK; k++) packed[at + bytes[k] + 4 * r] |= codes[k] << shifts[k];
       const scaleAt = at + (GROUP * BLOCK * codeBits) / 8 + 2 * r;
       packed[scaleAt] = scale & 255;
       packed[scaleAt + 1] = scale >> 8;

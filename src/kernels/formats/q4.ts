@@ -1,5 +1,5 @@
 import { bfloat16ToNumber, numberToBfloat16 } from "../../tensor/dtype.ts";
-import { formatOf } from "./format.ts";
+import { BLOCK, formatOf } from "./format.ts";
 
 /** The code of zero: codes stand for -8 .. 7. */
 const ZERO = 8;
@@ -24,9 +24,10 @@ export const q4 = formatOf("q4", 4, ZERO, (block, codes) => {
       const inverse = divisor / extreme;
       let products = 0;
       let squares = 0;
-      for (let k = 0; k < block.length; k++) {
-        const code = nearest(block[k] * inverse);
-        products += code * block[k];
+      for (let k = 0; k < BLOCK; k++) {
+        const number = block[k];
+        const code = nearest(number * inverse);
+        products += code * number;
         squares += code * code;
       }
       const bits = numberToBfloat16(products / squares);
@@ -41,8 +42,8 @@ export const q4 = formatOf("q4", 4, ZERO, (block, codes) => {
   return best;
 });
 
-/** The nearest of -8 .. 7. */
+/** The nearest of -8 .. 7, of a number of moderate size. Whole models go through here. */
 function nearest(x: number): number {
-  if (x >= 6.5) return 7;
-  return x <= -7.5 ? -8 : Math.round(x);
+  const code = (x + ZERO + 0.5) | 0; // cut off towards zero, which is downwards for codes that there are
+  return Math.min(15, Math.max(0, code)) - ZERO;
 }
