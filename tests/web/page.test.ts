@@ -71,6 +71,16 @@ describe.skipIf(skipped)("the demo, in Chromium", () => {
     return text("answer");
   }
 
+  test("the library is bundled for browsers with nothing that only Node has", async () => {
+    await open("?dtype=none");
+    expect(site.modules.length).toBeGreaterThan(100);
+    // Vite puts an empty module in place of each that a browser does not have.
+    expect(
+      site.modules.filter((id) => /browser-external|_node\.js$|\/(sharp|koffi|undici)\//.test(id)),
+    ).toEqual([]);
+    await until("error");
+  });
+
   test("answers as Transformers does, word by word, again and again, on several threads", async () => {
     await open("");
     expect(await page.getByTestId("ask").isDisabled()).toBe(true);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium } from "playwright-core";
-import { build, type PreviewServer, preview } from "vite";
+import { build, type PreviewServer, preview, type Rolldown } from "vite";
 
 const CONFIG = fileURLToPath(new URL("../../web/vite.config.ts", import.meta.url));
 const PROBE = fileURLToPath(new URL("./probe.ts", import.meta.url));
@@ -31,6 +31,8 @@ export interface Site {
   browser: Browser;
   /** With a slash at its end. */
   address: string;
+  /** What the demo was bundled from. */
+  modules: readonly string[];
   close(): Promise<void>;
 }
 
@@ -39,7 +41,8 @@ export async function openSite(): Promise<Site> {
   if (chromiumPath === undefined) throw new Error("REQUIRE_CHROMIUM is set, but there is no Chromium");
   const outDir = await mkdtemp(join(tmpdir(), "llava-web-"));
   const common = { configFile: CONFIG, logLevel: "error" } as const;
-  await build({ ...common, build: { outDir } });
+  const built = (await build({ ...common, build: { outDir } })) as Rolldown.RolldownOutput;
+  const modules = built.output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
   const output = { entryFileNames: "probe.js" };
   const options = { input: PROBE, output, preserveEntrySignatures: "allow-extension" } as const;
   await build({ ...common, build: { outDir, emptyOutDir: false, rolldownOptions: options } });
@@ -51,6 +54,7 @@ export async function openSite(): Promise<Site> {
   const browser = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox"] });
   return {
     browser,
+    modules,
     address: server.resolvedUrls?.local[0] ?? "",
     async close() {
       await browser.close();
