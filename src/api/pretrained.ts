@@ -9,6 +9,7 @@ import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { refuseOriginalForm, restoreHeadDim } from "../models/llava/published_forms.ts";
 import { openQuantised, quantizationOf } from "../models/quantizers/open_quantised.ts";
 import type { Module } from "../nn/module.ts";
+import { sizeOf } from "../tensor/tensor.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
 import { isFloat, type LoadedTensor, loadParameters } from "./loading.ts";
@@ -179,9 +180,16 @@ function checkAttention(name: unknown): void {
   throw unsupported("attn_implementation", `one attention serves all; take "sdpa" or leave it out`);
 }
 
+/** The type of most of the numbers. Buffers of old conversions, and scales of quantised weights, are fewer. */
 function storedDType(weights: Weights): WeightDType {
-  const stored = weights.names().map((name) => weights.get(name).kept ?? weights.get(name).dtype);
-  return stored.find(isFloat) ?? "float32";
+  const counts = new Map<WeightDType, number>();
+  for (const name of weights.names()) {
+    const { kept, dtype, shape } = weights.get(name);
+    const type = kept ?? dtype;
+    if (isFloat(type)) counts.set(type, (counts.get(type) ?? 0) + sizeOf(shape));
+  }
+  const [most] = [...counts].sort(([, a], [, b]) => b - a);
+  return most?.[0] ?? "float32";
 }
 
 /** What config.json says that the weights are in; where it says nothing, what they are in. */

@@ -28,6 +28,8 @@ test.each(CHECKPOINTS)("%s saved and read again: the same names, bytes and answe
   await Promise.all([before.close(), after.close()]);
   const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
   expect(config.architectures).toEqual(["LlavaForConditionalGeneration"]);
+  const { torch_dtype } = JSON.parse(await readFile(join(folderOf(checkpoint), "config.json"), "utf8"));
+  expect([config.dtype, model.dtype]).toEqual([torch_dtype, torch_dtype]);
   const expected = await Expected.read(checkpoint);
   const { input_ids, attention_mask } = expected.facts;
   const again = await LlavaForConditionalGeneration.from_pretrained(folder);
