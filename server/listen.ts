@@ -46,14 +46,13 @@ function open(
 
 async function close(service: Service, server: Server, graceMs: number): Promise<void> {
   service.close();
+  // A connection would otherwise be kept alive after its last response, and hold the server.
+  server.keepAliveTimeout = 1;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  // A connection that is kept alive would otherwise hold the server until the client lets it go.
-  const idle = setInterval(() => server.closeIdleConnections(), 50);
   const late = setTimeout(() => {
     service.abort();
     setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
   }, graceMs);
   await closed;
-  clearInterval(idle);
   clearTimeout(late);
 }

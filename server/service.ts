@@ -38,7 +38,8 @@ export class Service {
   readonly metrics = new Metrics();
   readonly remote: RemotePictures;
   readonly log: (line: LogLine) => void;
-  readonly #end = new AbortController();
+  /** One for each request. No signal is shared by all: whatever listened to it would be kept for ever. */
+  readonly #running = new Set<AbortController>();
   #closing = false;
   #failure: string | undefined;
 
@@ -72,7 +73,7 @@ export class Service {
   /** Loads the first model, so that the first request need not wait. */
   async warmUp(): Promise<void> {
     try {
-      const { release } = await this.pool.acquire(this.pool.ids[0], this.#end.signal);
+      const { release } = await this.pool.acquire(this.pool.ids[0], new AbortController().signal);
       release();
     } catch (error) {
       this.#failure = String(error);
@@ -89,13 +90,24 @@ export class Service {
   async begin(model: string, client: AbortSignal): Promise<Task> {
     const id = this.pool.idOf(model);
     if (this.#closing) throw closing();
-    const late = new AbortController();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const leave = (): void => controller.abort(client.reason);
     const { deadlineMs } = this.limits;
     const timer = setTimeout(() => {
-      late.abort(new ApiError(504, `No whole answer within ${deadlineMs / 1000} s.`, { code: "timeout" }));
+      const message = `No whole answer within ${deadlineMs / 1000} s.`;
+      controller.abort(new ApiError(504, message, { code: "timeout" }));
     }, deadlineMs);
-    const signal = AbortSignal.any([client, late.signal, this.#end.signal]);
-    const undo: (() => void)[] = [() => clearTimeout(timer)];
+    if (client.aborted) leave();
+    else client.addEventListener("abort", leave, { once: true });
+    this.#running.add(controller);
+    const undo: (() => void)[] = [
+      () => {
+        clearTimeout(timer);
+        client.removeEventListener("abort", leave);
+        this.#running.delete(controller);
+      },
+    ];
     const done = (): void => {
       for (const step of undo.splice(0).reverse()) step();
     };
@@ -120,7 +132,7 @@ export class Service {
 
   /** Ends the requests that still run. */
   abort(): void {
-    this.#end.abort(closing());
+    for (const controller of this.#running) controller.abort(closing());
   }
 }
 

@@ -99,15 +99,14 @@ async function serveModels(flags: ServeFlags): Promise<void> {
   process.exit(0);
 }
 
-/** Resolves at the first SIGTERM or Ctrl-C; the second ends the process. */
+/** Resolves at SIGTERM or Ctrl-C. A second Ctrl-C ends the process at once. */
 function stopSignal(): Promise<void> {
   return new Promise((stop) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) {
-      process.once(name, () => {
-        process.once(name, () => process.exit(130));
-        stop();
-      });
-    }
+    process.on("SIGTERM", () => stop());
+    process.once("SIGINT", () => {
+      process.once("SIGINT", () => process.exit(130));
+      stop();
+    });
   });
 }
 

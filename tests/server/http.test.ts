@@ -246,7 +246,7 @@ describe("the process", () => {
     return { child, url };
   }
 
-  test("SIGTERM: what runs is finished, nothing new is taken, exit code 0", async () => {
+  test("SIGTERM, also repeated: what runs is finished, nothing new is taken, exit code 0", async () => {
     const { child, url } = await start("--threads", "1");
     const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
     const remote = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
