@@ -128,13 +128,17 @@ export class Decoding implements Group {
     return true;
   }
 
-  /** Writes into the caches which columns they hold, and forgets what ended rows computed on. */
+  /** Writes into the caches which columns they hold. */
   finish(): void {
     this.caches.extend(
       Math.max(...this.#rows.map(({ kept }) => (kept[kept.length - 1] ?? -1) + 1)),
       this.#rows.map(({ kept }) => kept.map((column) => this.caches.get_seq_length() + column)),
     );
-    for (const { cache } of this.#shadows) cache.dispose();
+  }
+
+  /** Forgets what ended rows computed on. */
+  release(): void {
+    for (const { cache } of this.#shadows.splice(0)) cache.dispose();
   }
 
   /** Rows that are computed; scores of the others are zero, and nobody looks at them. */

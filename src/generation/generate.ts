@@ -81,6 +81,19 @@ export async function generate(
   model: GenerationModel,
   options: GenerateOptions,
 ): Promise<Tensor | GenerateDecoderOnlyOutput> {
+  try {
+    return await decode(model, options);
+  } catch (error) {
+    // Who reads from the streamer would wait for ever.
+    options.streamer?.fail(error);
+    throw error;
+  }
+}
+
+async function decode(
+  model: GenerationModel,
+  options: GenerateOptions,
+): Promise<Tensor | GenerateDecoderOnlyOutput> {
   const [settings, rest] = splitSettings(options);
   checkArguments(model, rest);
   const { signal, streamer } = options;
@@ -97,6 +110,16 @@ export async function generate(
       where: "streamer",
       got: rows.tokens.length,
     });
+  }
+  if (options.past_key_values && rules.num_return_sequences > 1) {
+    throw new OptionError(
+      "num_return_sequences: a cache that was given can be continued in one way only; clone it",
+      {
+        where: "num_return_sequences",
+        expected: 1,
+        got: rules.num_return_sequences,
+      },
+    );
   }
   const source = await model.encode({
     input_ids: rows.tokens[0].length > 0 ? rows.tokens : undefined,
@@ -120,6 +143,7 @@ export async function generate(
     release(given, decoding?.caches ?? caches, before);
     throw error;
   } finally {
+    decoding?.release();
     source?.free();
   }
   return output(config, decoding, given);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { OptionError, ShapeError, UnsupportedError } from "../../src/base/errors.ts";
-import { BaseStreamer } from "../../src/generation/streamers.ts";
+import { BaseStreamer, TextIteratorStreamer } from "../../src/generation/streamers.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import {
   CHECKPOINTS,
@@ -187,6 +187,45 @@ describe.each(CHECKPOINTS)("generate of %s", (checkpoint) => {
     await expect(model.generate({ ...inputs, ...COMMON, streamer: new Recorder() })).rejects.toThrow(
       OptionError,
     );
+  });
+
+  test("who reads from a streamer gets the error, too", async () => {
+    const tokenizer = { decode: (ids: number[]) => ids.map((id) => `${id} `).join("") };
+    const controller = new AbortController();
+    const streamer = new TextIteratorStreamer(tokenizer, { skip_prompt: true });
+    const read = async (): Promise<number> => {
+      let count = 0;
+      for await (const text of streamer)
+        if (text !== "" && ++count === 3) controller.abort(new Error("enough"));
+      return count;
+    };
+    const reading = read();
+    const running = model.generate({ ...single, ...COMMON, streamer, signal: controller.signal });
+    await expect(running).rejects.toThrow("enough");
+    await expect(reading).rejects.toThrow("enough");
+    const refused = new TextIteratorStreamer(tokenizer);
+    await expect(model.generate({ ...single, max_new_tokens: 0, streamer: refused })).rejects.toThrow(
+      OptionError,
+    );
+    await expect(refused.next()).rejects.toThrow(OptionError);
+  });
+
+  test("a failure in lockstep gives every page back", async () => {
+    const bytes = model.deviceBytes;
+    // Row 1 ends at its first token and is computed on; then the call fails.
+    const width = inputs.input_ids[0].length;
+    const eos_token_id = expected.facts.runs.greedy[1][width];
+    const logits_processor = [
+      (ids: Tensor, scores: Tensor) => {
+        if (ids.shape[1] >= width + 2) throw new Error("no more");
+        return scores;
+      },
+    ];
+    for (let i = 0; i < 5; i++) {
+      const failed = model.generate({ ...inputs, ...COMMON, eos_token_id, logits_processor });
+      await expect(failed).rejects.toThrow("no more");
+    }
+    expect(model.deviceBytes).toBe(bytes);
   });
 
   test("stops when it is told to, between tokens, and the model is as before", async () => {
