@@ -150,6 +150,9 @@ export {
   load_images,
 } from "./models/processing/image_utils.ts";
 export { ProcessorMixin } from "./models/processing/processing_utils.ts";
+export { AwqConfig, type AwqOptions } from "./models/quantizers/awq_config.ts";
+export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./models/quantizers/bitsandbytes_config.ts";
+export { GPTQConfig, type GPTQOptions } from "./models/quantizers/gptq_config.ts";
 export { Qwen2Config } from "./models/qwen2/configuration_qwen2.ts";
 export { SiglipVisionConfig } from "./models/siglip/configuration_siglip.ts";
 export { SiglipImageProcessorPil } from "./models/siglip/image_processing_pil_siglip.ts";
