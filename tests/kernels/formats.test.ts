@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { codePlace, GROUP, packable, packedBytes } from "../../src/kernels/formats/format.ts";
+import { normal } from "../../src/kernels/cases.ts";
+import { codePlace, GROUP, packable, packedBytes, packedShape } from "../../src/kernels/formats/format.ts";
 import { FORMATS } from "../../src/kernels/formats/formats.ts";
 import { packRows, unpackNumbers } from "../../src/kernels/formats/pack.ts";
+import { packedEmbedding } from "../../src/kernels/formats/packed_embedding.ts";
+import { packedLinear } from "../../src/kernels/formats/packed_linear.ts";
+import { quantiseRows } from "../../src/kernels/formats/quantise_rows.ts";
 import { bfloat16ToNumber, roundHalfEven } from "../../src/tensor/dtype.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
 import { seeded } from "../random.ts";
 
 const formats = Object.values(FORMATS);
@@ -107,4 +112,46 @@ test("q4: closer than rounding to the nearest of 15 or 16 steps of the largest n
 
 test("only whole blocks can be packed", () => {
   expect([0, 1, 31, 32, 48, 64, 588, 4304].filter(packable)).toEqual([32, 64]);
+});
+
+describe.each(formats)("products and rows in $name", (format) => {
+  const [T, N, K] = [3, 37, 96];
+  const random = seeded(format.name);
+  const matrix = normal(random, [N, K]);
+  const x = normal(random, [T, K]);
+  const packed = packRows(format, matrix.data as Float32Array, 0, N, K);
+  const weight = new Tensor("uint8", packedShape(format, N, K), packed);
+  const unpacked = Array.from({ length: N }, (_, n) => unpackNumbers(format, packed, n, K));
+
+  test("a product is that of the unpacked weights, but for half a step of each number of x", () => {
+    const rows = quantiseRows.shape({ x }, { zero: format.zero });
+    const quantised = new Tensor(rows.dtype, rows.shape, new Uint8Array(rows.shape[0] * rows.shape[1]));
+    quantiseRows.reference({ x, y: quantised }, { zero: format.zero });
+    const y = new Tensor("float32", [T, N], new Float32Array(T * N));
+    packedLinear.reference({ x: quantised, weight, bias: undefined, y }, { format: format.name, N });
+    const numbers = x.data as Float32Array;
+    for (let t = 0; t < T; t++) {
+      for (let n = 0; n < N; n++) {
+        let exact = 0;
+        let allowed = 1e-5;
+        for (let k = 0; k < K; k++) {
+          const start = t * K + 32 * Math.floor(k / 32);
+          const most = Math.max(...numbers.subarray(start, start + 32).map(Math.abs));
+          exact += numbers[t * K + k] * unpacked[n][k];
+          allowed += 0.5001 * (most / 127) * Math.abs(unpacked[n][k]);
+        }
+        expect(Math.abs((y.data[t * N + n] as number) - exact)).toBeLessThanOrEqual(allowed);
+        expect(allowed).toBeLessThan(2);
+      }
+    }
+  });
+
+  test("an embedding is the row's unpacked numbers", () => {
+    const ids = new Tensor("int32", [4], [36, 0, 17, 36]);
+    const y = new Tensor("float32", [4, K], new Float32Array(4 * K));
+    packedEmbedding.reference({ ids, weight, y }, { format: format.name, D: K });
+    for (const [i, id] of [36, 0, 17, 36].entries()) {
+      expect(Array.from(y.data.subarray(i * K, i * K + K), Number)).toEqual(Array.from(unpacked[id]));
+    }
+  });
 });
