@@ -1,4 +1,4 @@
-import type { Device } from "../devices/device.ts";
+import type { Device, Value } from "../devices/device.ts";
 import { multiplyAdds, rowMaxima } from "../kernels/probes.ts";
 import { median, timed } from "./timing.ts";
 
@@ -10,10 +10,10 @@ export interface DeviceLimits {
 
 /** Runs bare loops on a device. */
 export async function deviceLimits(device: Device): Promise<DeviceLimits> {
-  const [rows, width] = [2048, 32768];
-  const large = device.allocate({ dtype: "float32", shape: [rows, width] });
+  const [rows, width] = [1024, 32768];
+  const large = await written(device, rows * width);
   const read = await median(5, () =>
-    timed(() => device.step(() => [device.run(rowMaxima, { x: large }, {})])),
+    timed(() => device.step(() => [device.run(rowMaxima, { x: device.view(large, [rows, width]) }, {})])),
   );
   device.free(large);
   const [tiles, size, times] = [256, 192, 20_000];
@@ -26,4 +26,16 @@ export async function deviceLimits(device: Device): Promise<DeviceLimits> {
     read_bytes_per_second: (rows * width * 4 * 1000) / read,
     peak_ops_per_second: (2 * tiles * size * times * 1000) / compute,
   };
+}
+
+/** Memory that has been written to: pages that never were are one and the same, and stay in the nearest cache. */
+async function written(device: Device, size: number): Promise<Value> {
+  const zeros = device.allocate({ dtype: "float32", shape: [size / 1024, 1024] });
+  let result = zeros;
+  await device.step(() => {
+    result = device.keep(device.run(multiplyAdds, { x: zeros }, { times: 1 }));
+    return [];
+  });
+  device.free(zeros);
+  return result;
 }
