@@ -1,6 +1,7 @@
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { Group } from "./scheduler.ts";
+import type { SequenceOutput } from "./scheduler_step.ts";
 import { type Input, Sequence } from "./sequence.ts";
 
 /** How tokens are chosen and when rows end. Shapes: B rows that are computed, V the vocabulary. */
@@ -108,8 +109,9 @@ export class Decoding implements Group {
     return this.#rows.map(({ tokens }) => tokens);
   }
 
-  async choose(logits: readonly Float32Array[]): Promise<boolean> {
+  async choose(outputs: readonly SequenceOutput[]): Promise<boolean> {
     const rules = this.#rules;
+    let logits = outputs.map(({ logits: [last] }) => last);
     if (!this.#expanded) logits = this.#expand(logits);
     const raw = this.#stack(logits);
     if (rules.output_logits) this.logits.push(raw);

@@ -1,12 +1,13 @@
 import { OptionError } from "../base/errors.ts";
-import type { Value } from "../devices/device.ts";
-import { mergeRows, takeRows } from "../nn/functional.ts";
-import { Rows } from "../nn/rows.ts";
 import type { RaggedModel } from "./ragged_model.ts";
-import type { Input, Sequence } from "./sequence.ts";
+import { computeStep, type SequenceOutput, type Share, type Traced } from "./scheduler_step.ts";
+import type { Sequence } from "./sequence.ts";
 
 /** Rows that one step computes at most. A longer prompt is cut into chunks, so that others go on meanwhile. */
 const STEP_ROWS = 512;
+
+/** What a group says after it has chosen: whether it goes on, or that it goes on when something else is done. */
+export type Choice = boolean | { until: Promise<void> };
 
 /**
  * Sequences that choose their next tokens together: the rows of one `generate`, the beams of a search.
@@ -20,28 +21,28 @@ export interface Group {
    * Without: those of the longest sequence.
    */
   readonly reach?: number;
+  /** What it wants to see of the layers; without: nothing. */
+  readonly traced?: Traced;
   /**
-   * Called with the logits of each sequence's last row, [V] each. Feeds the sequences that go on, or ends the group.
-   *
-   * @returns whether the group goes on
+   * Called with what each sequence gave, in the sequences' order. Feeds those that go on, or ends the group.
+   * With `until`, the group waits and others go on meanwhile; its sequences must have been fed when that resolves.
    */
-  choose(logits: readonly Float32Array[]): Promise<boolean> | boolean;
+  choose(outputs: readonly SequenceOutput[]): Promise<Choice> | Choice;
 }
 
 /** A group in work. */
 interface Job {
   group: Group;
-  /** Logits of sequences that are ready before others of their group. */
-  ready: Map<Sequence, Float32Array>;
+  /** What sequences gave that have been computed before others of their group, or in part. */
+  outputs: Map<Sequence, SequenceOutput>;
+  /** It does something else before it goes on. */
+  waits: boolean;
   done: () => void;
   failed: (reason: unknown) => void;
 }
 
-/** The rows that one sequence contributes to a step. */
-interface Share {
+interface JobShare extends Share {
   job: Job;
-  sequence: Sequence;
-  rows: number;
 }
 
 /**
@@ -67,7 +68,7 @@ export class Scheduler {
    */
   add(group: Group): Promise<void> {
     const result = new Promise<void>((done, failed) => {
-      this.#jobs.add({ group, ready: new Map(), done, failed });
+      this.#jobs.add({ group, outputs: new Map(), waits: false, done, failed });
     });
     // On a later turn, so that groups that are added together are computed together.
     queueMicrotask(() => this.#run());
@@ -77,117 +78,95 @@ export class Scheduler {
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
-    while (this.#jobs.size > 0) await this.step();
+    while ([...this.#jobs].some(({ waits }) => !waits)) await this.#step();
     this.#running = false;
   }
 
   /** Computes the next rows, and lets every group choose whose sequences are all ready. */
-  async step(): Promise<void> {
-    for (const job of this.#jobs) if (job.group.signal?.aborted) this.abort(job, job.group.signal.reason);
+  async #step(): Promise<void> {
+    const ready = [...this.#jobs].filter(({ waits }) => !waits);
+    for (const job of ready) if (job.group.signal?.aborted) this.#fail(job, job.group.signal.reason);
     const shares = this.#shares();
     if (shares.length === 0) {
-      for (const job of this.#jobs)
-        this.abort(job, new OptionError("a group of sequences has nothing to compute"));
+      for (const job of ready)
+        this.#fail(job, new OptionError("a group of sequences has nothing to compute"));
       return;
     }
     const jobs = new Set(shares.map(({ job }) => job));
     try {
       for (const { sequence, rows } of shares) await sequence.cache.prepare(rows);
-      await this.#compute(shares, jobs.size === 1 ? shares[0].job.group.signal : undefined);
+      const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
+      const outputs = await computeStep(this.#model, shares, signal);
+      for (const [s, { job, sequence }] of shares.entries()) collect(job.outputs, sequence, outputs[s]);
     } catch (error) {
-      for (const job of jobs) this.abort(job, error);
+      for (const job of jobs) this.#fail(job, error);
       return;
     }
     await Promise.all([...jobs].map((job) => this.#choose(job)));
   }
 
   /** Ends a group with an error. */
-  private abort(job: Job, reason: unknown): void {
+  #fail(job: Job, reason: unknown): void {
     this.#jobs.delete(job);
     job.failed(reason);
   }
 
   /** Which rows come next: decoding sequences first, which have one each, then prompts as far as there is room. */
-  #shares(): Share[] {
-    const waiting = [...this.#jobs].flatMap((job) =>
-      job.group.sequences
-        .filter(({ waiting }) => waiting > 0)
-        .map((sequence) => ({ job, sequence, rows: sequence.waiting })),
-    );
-    waiting.sort((a, b) => Number(a.rows > 1) - Number(b.rows > 1));
+  #shares(): JobShare[] {
+    const waiting = [...this.#jobs]
+      .filter(({ waits }) => !waits)
+      .flatMap((job) => job.group.sequences.map((sequence) => ({ job, sequence })))
+      .filter(({ sequence }) => sequence.waiting > 0);
+    waiting.sort((a, b) => Number(a.sequence.waiting > 1) - Number(b.sequence.waiting > 1));
     let room = STEP_ROWS;
-    const shares: Share[] = [];
-    for (const share of waiting) {
-      const rows = Math.min(share.rows, room);
-      if (rows > 0) shares.push({ ...share, rows });
+    const shares: JobShare[] = [];
+    for (const { job, sequence } of waiting) {
+      const rows = Math.min(sequence.waiting, sequence.chunk, room);
+      const { traced } = job.group;
+      if (rows > 0) shares.push({ job, sequence, rows, longest: longestOf(job.group), traced });
       room -= rows;
     }
     return shares;
   }
 
-  async #compute(shares: readonly Share[], signal?: AbortSignal): Promise<void> {
-    const model = this.#model;
-    const ready: Share[] = [];
-    const tensors = await model.device.step(
-      () => {
-        const inputs = shares.map(({ sequence, rows }) => sequence.take(rows));
-        const segments = shares.map(({ job, sequence }, s) => ({
-          cache: sequence.cache,
-          positions: inputs[s].positions,
-          longest: longestOf(job.group),
-        }));
-        const rows = new Rows(model.device, model.pool, segments);
-        const hidden = model.hidden(embedded(model, inputs), rows); // [T, D]
-        const last: number[] = [];
-        for (const [s, share] of shares.entries()) {
-          if (share.sequence.waiting > 0) continue;
-          ready.push(share);
-          last.push(rows.ranges[s].first + rows.ranges[s].rows - 1);
-        }
-        return last.length > 0 ? [model.logits(takeRows(hidden, last))] : [];
-      },
-      { signal },
-    );
-    for (const [i, { job, sequence }] of ready.entries()) {
-      const V = tensors[0].shape[1];
-      job.ready.set(sequence, (tensors[0].data as Float32Array).slice(i * V, i * V + V));
-    }
-  }
-
   async #choose(job: Job): Promise<void> {
-    const { group, ready } = job;
-    const due = group.sequences.filter((sequence) => ready.has(sequence) || sequence.waiting > 0);
-    if (due.some((sequence) => !ready.has(sequence))) return;
-    const logits = due.map((sequence) => ready.get(sequence) as Float32Array);
-    ready.clear();
+    const { group, outputs } = job;
+    const due = group.sequences.filter((sequence) => outputs.has(sequence) || sequence.waiting > 0);
+    if (due.some(({ waiting }) => waiting > 0)) return;
+    const given = due.map((sequence) => outputs.get(sequence) as SequenceOutput);
+    outputs.clear();
     try {
-      if (await group.choose(logits)) return;
+      const choice = await group.choose(given);
+      if (choice === true) return;
+      if (choice !== false) return this.#wait(job, choice.until);
       this.#jobs.delete(job);
       job.done();
     } catch (error) {
-      this.abort(job, error);
+      this.#fail(job, error);
     }
   }
+
+  /** Leaves the group out until its other work is done. */
+  #wait(job: Job, until: Promise<void>): void {
+    job.waits = true;
+    until.then(
+      () => {
+        job.waits = false;
+        this.#run();
+      },
+      (error) => this.#fail(job, error),
+    );
+  }
+}
+
+/** Adds what a step gave of a sequence to what earlier ones gave of the same input. */
+function collect(outputs: Map<Sequence, SequenceOutput>, sequence: Sequence, output: SequenceOutput): void {
+  const before = outputs.get(sequence);
+  before?.logits.push(...output.logits);
+  before?.trace.push(...output.trace);
+  if (!before) outputs.set(sequence, output);
 }
 
 function longestOf({ reach, sequences }: Group): number {
   return reach ?? Math.max(...sequences.map((sequence) => sequence.reach));
-}
-
-/** The rows before the first layer: embeddings of tokens, with the rows of other sources in their places. [T, D] */
-function embedded(model: RaggedModel, inputs: readonly Input[]): Value {
-  const ids = inputs.flatMap(({ ids }) => ids);
-  const sources = new Map<Value, number[]>();
-  let first = 0;
-  for (const { source, index, ids: own } of inputs) {
-    if (source && index) {
-      const rows = sources.get(source) ?? Array<number>(ids.length).fill(-1);
-      for (const [i, row] of index.entries()) rows[first + i] = row;
-      sources.set(source, rows);
-    }
-    first += own.length;
-  }
-  let x = model.embed(ids);
-  for (const [source, index] of sources) if (index.some((row) => row >= 0)) x = mergeRows(x, source, index);
-  return x;
 }

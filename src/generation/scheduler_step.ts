@@ -1,0 +1,150 @@
+import type { Value } from "../devices/device.ts";
+import { mergeRows, takeRows } from "../nn/functional.ts";
+import { Rows } from "../nn/rows.ts";
+import type { Trace } from "../nn/trace.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { RaggedModel } from "./ragged_model.ts";
+import type { Input, Sequence } from "./sequence.ts";
+
+/** What is to be seen of the layers. */
+export interface Traced {
+  hidden_states: boolean;
+  attentions: boolean;
+}
+
+/** What the layers computed for a run of one sequence's rows. */
+export interface TraceBlock {
+  rows: number;
+  /** Keys that the last of them sees, itself included. */
+  keys: number;
+  /** The input of each layer, and the output of the last: [rows, D] each. */
+  hidden_states: Float32Array[];
+  /** Each layer's probabilities, [H, rows, keys]. */
+  attentions: Float32Array[];
+}
+
+/** What a step gives of one sequence. */
+export interface SequenceOutput {
+  /** Logits of the last rows, as many as were wanted: [V] each. */
+  logits: Float32Array[];
+  /** A block for each step that computed a part of the input, where the layers are to be seen. */
+  trace: TraceBlock[];
+}
+
+/** The rows that one sequence contributes to a step. */
+export interface Share {
+  sequence: Sequence;
+  rows: number;
+  /** Tokens of the longest row of its call. */
+  longest: number;
+  traced?: Traced;
+}
+
+/** Computes the next rows of several sequences at once. Their caches must have been prepared. */
+export async function computeStep(
+  model: RaggedModel,
+  shares: readonly Share[],
+  signal?: AbortSignal,
+): Promise<SequenceOutput[]> {
+  const { device } = model;
+  const attentions = shares.some(({ traced }) => traced?.attentions);
+  const states = attentions || shares.some(({ traced }) => traced?.hidden_states);
+  const trace: Trace = { hidden_states: [], attentions: attentions ? [] : undefined };
+  const recorded: { wanted: number[]; rows?: Rows } = { wanted: [] };
+  const tensors = await device.step(
+    () => {
+      const taken = shares.map(({ sequence, rows }) => sequence.take(rows));
+      const inputs = taken.map(({ input }) => input);
+      const segments = shares.map(({ sequence, longest }, s) => ({
+        cache: sequence.cache,
+        positions: inputs[s].positions,
+        longest,
+      }));
+      const rows = new Rows(device, model.pool, segments);
+      recorded.rows = rows;
+      recorded.wanted = taken.map(({ wanted }) => wanted);
+      const hidden = model.hidden(embedded(model, inputs), rows, states ? trace : undefined); // [T, D]
+      const last = lastRows(rows, recorded.wanted);
+      const logits = last.length > 0 ? [model.logits(takeRows(hidden, last))] : [];
+      return states ? [...trace.hidden_states, ...(trace.attentions ?? []), ...logits] : logits;
+    },
+    { signal },
+  );
+  const logits = splitLogits(tensors[tensors.length - 1], recorded.wanted);
+  const blocks = states && recorded.rows && traceBlocks(recorded.rows, tensors, trace);
+  return shares.map(({ traced }, s) => ({
+    logits: logits[s],
+    trace: traced && blocks ? [seen(blocks[s], traced)] : [],
+  }));
+}
+
+function seen({ hidden_states, attentions, ...block }: TraceBlock, traced: Traced): TraceBlock {
+  return {
+    ...block,
+    hidden_states: traced.hidden_states ? hidden_states : [],
+    attentions: traced.attentions ? attentions : [],
+  };
+}
+
+/** Numbers of the rows whose logits are wanted. */
+function lastRows({ ranges }: Rows, wanted: readonly number[]): number[] {
+  return ranges.flatMap(({ first, rows }, s) =>
+    Array.from({ length: wanted[s] }, (_, i) => first + rows - wanted[s] + i),
+  );
+}
+
+/** [rows, V] -> for each share [V] for each row that it wanted. Not looked at where none was wanted. */
+function splitLogits(logits: Tensor | undefined, wanted: readonly number[]): Float32Array[][] {
+  let next = 0;
+  return wanted.map((count) =>
+    Array.from({ length: count }, () => {
+      const { shape, data } = logits as Tensor;
+      const from = next++ * shape[1];
+      return (data as Float32Array).slice(from, from + shape[1]);
+    }),
+  );
+}
+
+/** What each share has of the layers' values, which are the first that were read. */
+function traceBlocks(rows: Rows, read: readonly Tensor[], trace: Trace): TraceBlock[] {
+  const states = trace.hidden_states.length;
+  const layers = read.map(({ data }) => data as Float32Array);
+  const hidden = layers.slice(0, states);
+  const attentions = layers.slice(states, states + (trace.attentions?.length ?? 0));
+  let key = 0;
+  return rows.ranges.map(({ first, rows: count, past }) => {
+    const weights = count * (past + count);
+    const block = {
+      rows: count,
+      keys: past + count,
+      hidden_states: hidden.map((values) => part(values, first, count, rows.count)),
+      attentions: attentions.map((values) => part(values, key, weights, rows.weightsSize(1))),
+    };
+    key += weights;
+    return block;
+  });
+}
+
+/** The elements of `count` rows, of `total` that the array has. */
+function part(values: Float32Array, first: number, count: number, total: number): Float32Array {
+  const size = values.length / total;
+  return values.slice(first * size, (first + count) * size);
+}
+
+/** The rows before the first layer: embeddings of tokens, with the rows of other sources in their places. [T, D] */
+function embedded(model: RaggedModel, inputs: readonly Input[]): Value {
+  const ids = inputs.flatMap(({ ids }) => ids);
+  const sources = new Map<Value, number[]>();
+  let first = 0;
+  for (const { source, index, ids: own } of inputs) {
+    if (source && index) {
+      const rows = sources.get(source) ?? Array<number>(ids.length).fill(-1);
+      for (const [i, row] of index.entries()) rows[first + i] = row;
+      sources.set(source, rows);
+    }
+    first += own.length;
+  }
+  let x = model.embed(ids);
+  for (const [source, index] of sources) if (index.some((row) => row >= 0)) x = mergeRows(x, source, index);
+  return x;
+}
