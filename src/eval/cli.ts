@@ -149,6 +149,7 @@ const SCORE_HELP = `What --annotations is:
   mme           the release's folder
   mmbench(-cn)  the table (.tsv)
   seed          SEED-Bench.json
+  demo          labels.jsonl, as scripts/demo/benchmark.py makes it
 
 Examples:
   llava eval score pope --answers out/pope.jsonl --questions llava_pope_test.jsonl --annotations coco --save

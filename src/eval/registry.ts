@@ -1,6 +1,7 @@
 import { OptionError } from "../base/errors.ts";
 import { nearest } from "../base/options.ts";
 import type { Benchmark } from "./benchmark.ts";
+import { demo } from "./benchmarks/demo.ts";
 import { gqa } from "./benchmarks/gqa.ts";
 import { llavaBench } from "./benchmarks/llava-bench.ts";
 import { mmVet } from "./benchmarks/mm-vet.ts";
@@ -14,10 +15,11 @@ import { textvqa } from "./benchmarks/textvqa.ts";
 import { vizwiz } from "./benchmarks/vizwiz.ts";
 import { vqav2 } from "./benchmarks/vqav2.ts";
 
-/** All benchmarks, in the order of the paper's table. */
+/** All benchmarks, in the order of the paper's table; last the bundled checkpoint's own. */
 export const BENCHMARKS: readonly Benchmark[] = [
   [vqav2, gqa, vizwiz, scienceqa, textvqa, pope],
   [mme, mmbench, mmbenchCn, seed, llavaBench, mmVet],
+  [demo],
 ].flat();
 
 export const NAMES: readonly string[] = BENCHMARKS.map(({ name }) => name);
