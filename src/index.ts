@@ -17,7 +17,6 @@ export {
   BaseModelOutputWithPooling,
   LlavaCausalLMOutputWithPast,
   LlavaModelOutputWithPast,
-  ModelOutput,
 } from "./api/outputs.ts";
 export type { DTypeName, ModelFromPretrainedOptions } from "./api/pretrained.ts";
 export type { SavePretrainedOptions } from "./api/save_pretrained.ts";
@@ -117,6 +116,7 @@ export { LlavaImageProcessor, LlavaImageProcessorFast } from "./models/llava/ima
 export { LlavaImageProcessorPil } from "./models/llava/image_processing_pil_llava.ts";
 export { LlavaProcessor } from "./models/llava/processing_llava.ts";
 export { MistralConfig } from "./models/mistral/configuration_mistral.ts";
+export { ModelOutput } from "./models/model_output.ts";
 export { PixtralVisionConfig } from "./models/pixtral/configuration_pixtral.ts";
 export { PixtralImageProcessorPil } from "./models/pixtral/image_processing_pil_pixtral.ts";
 export {

@@ -5,6 +5,7 @@ import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { type GenerateOptions, generate } from "../generation/generate.ts";
 import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
+import type { ModelOutput } from "../models/model_output.ts";
 import type { Module, Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
@@ -20,7 +21,6 @@ import {
   type BaseModelOutputWithPooling,
   LlavaCausalLMOutputWithPast,
   LlavaModelOutputWithPast,
-  type ModelOutput,
 } from "./outputs.ts";
 import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
 import { loadRandom, type RandomModelOptions } from "./random_model.ts";

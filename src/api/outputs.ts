@@ -1,13 +1,6 @@
+import { ModelOutput } from "../models/model_output.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-
-/** What a model gives. Fields that were not asked for are absent. */
-export abstract class ModelOutput {
-  /** The fields that are there, in order: what Transformers gives with `return_dict: false`. */
-  to_tuple(): unknown[] {
-    return Object.values(this).filter((value) => value !== undefined);
-  }
-}
 
 /** Output of the vision tower with the projected features. */
 export class BaseModelOutputWithPooling extends ModelOutput {
@@ -20,7 +13,7 @@ export class BaseModelOutputWithPooling extends ModelOutput {
   /** Each block's probabilities, [N, H, P, P]. */
   attentions?: Tensor[];
 
-  constructor(fields: Omit<BaseModelOutputWithPooling, "to_tuple">) {
+  constructor(fields: Omit<BaseModelOutputWithPooling, keyof ModelOutput>) {
     super();
     this.last_hidden_state = fields.last_hidden_state;
     this.pooler_output = fields.pooler_output;
@@ -41,7 +34,7 @@ export class LlavaModelOutputWithPast extends ModelOutput {
   /** The projected features of all pictures, [sum L, D]. */
   image_hidden_states?: Tensor;
 
-  constructor(fields: Omit<LlavaModelOutputWithPast, "to_tuple">) {
+  constructor(fields: Omit<LlavaModelOutputWithPast, keyof ModelOutput>) {
     super();
     this.last_hidden_state = fields.last_hidden_state;
     assignOptional(this, fields);
@@ -60,7 +53,7 @@ export class LlavaCausalLMOutputWithPast extends ModelOutput {
   attentions?: Tensor[];
   image_hidden_states?: Tensor;
 
-  constructor(fields: Omit<LlavaCausalLMOutputWithPast, "to_tuple">) {
+  constructor(fields: Omit<LlavaCausalLMOutputWithPast, keyof ModelOutput>) {
     super();
     if (fields.loss) this.loss = fields.loss;
     this.logits = fields.logits;
