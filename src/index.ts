@@ -32,7 +32,7 @@ export {
   UnsupportedError,
 } from "./base/errors.ts";
 export { GenerationConfig, type GenerationSettings } from "./generation/configuration_utils.ts";
-export type { GenerateOptions } from "./generation/generate.ts";
+export type { GenerateOptions } from "./generation/generate_options.ts";
 export { GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
 export {
   type LogitsProcess,

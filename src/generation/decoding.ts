@@ -1,98 +1,86 @@
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import type { Group } from "./scheduler.ts";
-import type { SequenceOutput } from "./scheduler_step.ts";
-import { type Input, Sequence } from "./sequence.ts";
+import type { TracedRow } from "./layer_outputs.ts";
+import { argmax, Random } from "./sampling.ts";
+import type { SequenceOutput, Traced } from "./scheduler_step.ts";
+import { extended, type Input, Sequence } from "./sequence.ts";
+import { keptOutputs, StepOutputs } from "./step_outputs.ts";
+import { criteriaOf, type GenerationCall, processorsOf, type Strategy } from "./strategy.ts";
 
 /** How tokens are chosen and when rows end. Shapes: B rows that are computed, V the vocabulary. */
-export interface DecodingRules {
+interface DecodingRules {
   /** [B, L], [B, V] -> [B, V]; undefined: scores are the logits. */
   process?: (input_ids: Tensor, scores: Tensor) => Tensor | Promise<Tensor>;
   /** A row of scores -> the next token. */
   pick: (scores: Float32Array) => number;
   /** [B, L], [B, V] -> for each row whether it ends here. */
-  stop: (input_ids: Tensor, scores: Tensor) => Promise<boolean[]>;
+  stop: (input_ids: Tensor, scores: Tensor) => boolean[] | Promise<boolean[]>;
   /** What ended rows get. */
   pad_token_id: number;
   /** Whether a row that has ended gets padding. Without an end-of-sequence token it goes on until all have ended. */
   padsEnded: boolean;
-  /** Computes ended rows on, fed with padding, as Transformers does: where somebody looks at their scores. */
+  /** Computes ended rows on, fed with padding, as Transformers does: where somebody looks at what they give. */
   lockstep: boolean;
+  /** Computes all of a row anew for every token. */
+  recompute: boolean;
   /** Continuations of each prompt. */
   num_return_sequences: number;
-  output_scores: boolean;
-  output_logits: boolean;
 }
 
-/** Told of every token. `put` first gets the prompt, as Transformers' streamers do. */
-export interface TokenSink {
+/** Told of every token. */
+interface TokenSink {
   put(value: Tensor): void;
 }
 
 /** One row that is being continued. */
 interface Row {
   sequence: Sequence;
+  /** What it is computed from. */
+  input: Input;
   /** The padded row: prompt and what was chosen. */
   tokens: number[];
   /** A criterion has said so. */
   stopped: boolean;
   /** It gets padding from now on. */
   ended: boolean;
-  /** Columns, counted from those that were new, that the cache holds. */
-  kept: number[];
-}
-
-/** What a row begins with. */
-export interface Prompt {
-  /** [L], padding included. */
-  tokens: readonly number[];
-  /** What the cache does not hold yet, padding left out. */
-  input: Input;
-  /** Columns of `input`, counted from the first that the cache does not hold. */
-  columns: readonly number[];
+  /** Columns, counted from those that were new, of what was fed. */
+  columns: number[];
+  /** How many of them its cache holds; the rest was computed beside, after the row's end. */
+  kept: number;
 }
 
 /** Greedy search and sampling: each row goes its own way. */
-export class Decoding implements Group {
+export class Decoding implements Strategy {
   readonly signal: AbortSignal | undefined;
-  /** Processed scores of each step, [B, V]. */
-  readonly scores: Tensor[] = [];
-  /** Logits of each step, [B, V]. */
-  readonly logits: Tensor[] = [];
+  readonly steps: StepOutputs;
   caches: DynamicCache;
   readonly #rules: DecodingRules;
   readonly #sink: TokenSink | undefined;
   /** Caches of ended rows that are computed on; what they hold is nobody's. */
   readonly #shadows: Sequence[] = [];
   #rows: Row[];
-  #column: number;
+  /** Columns of what was new and is computed; those of the step among them. */
+  #columns: number;
+  #stepColumns: number;
   #reach: number;
   #expanded: boolean;
 
-  /**
-   * @param caches one row for each prompt
-   * @param newColumns columns of the prompts, padding included, that the caches do not hold yet
-   */
-  constructor(
-    prompts: readonly Prompt[],
-    caches: DynamicCache,
-    newColumns: number,
-    rules: DecodingRules,
-    sink?: TokenSink,
-    signal?: AbortSignal,
-  ) {
-    this.caches = caches;
-    this.#rules = rules;
-    this.#sink = sink;
-    this.signal = signal;
-    this.#rows = prompts.map(({ tokens, input, columns }, b) => {
-      const sequence = new Sequence(caches.row(b));
+  constructor(call: GenerationCall) {
+    this.caches = call.caches;
+    this.steps = new StepOutputs(keptOutputs(call.config));
+    this.signal = call.options.signal;
+    this.#sink = call.options.streamer ?? undefined;
+    this.#rules = decodingRules(call, this.steps);
+    this.#rows = call.prompts.map(({ tokens, input, columns }, b) => {
+      const sequence = new Sequence(call.caches.row(b));
       sequence.feed(input);
-      return { sequence, tokens: [...tokens], stopped: false, ended: false, kept: [...columns] };
+      const row = { sequence, input, tokens: [...tokens], stopped: false, ended: false };
+      return { ...row, columns: [...columns], kept: columns.length };
     });
-    this.#column = newColumns;
+    this.#columns = call.newColumns;
+    this.#stepColumns = call.newColumns;
     this.#reach = Math.max(...this.#rows.map(({ sequence }) => sequence.reach));
-    this.#expanded = rules.num_return_sequences === 1;
+    this.#expanded = this.#rules.num_return_sequences === 1;
   }
 
   get sequences(): readonly Sequence[] {
@@ -104,19 +92,22 @@ export class Decoding implements Group {
     return this.#reach;
   }
 
-  /** All rows, padded on the right: [B, L] */
+  get traced(): Traced | undefined {
+    return this.steps.traced;
+  }
+
   get tokens(): number[][] {
     return this.#rows.map(({ tokens }) => tokens);
   }
 
-  async choose(outputs: readonly SequenceOutput[]): Promise<boolean> {
+  async choose(computed: readonly SequenceOutput[]): Promise<boolean> {
     const rules = this.#rules;
-    let logits = outputs.map(({ logits: [last] }) => last);
-    if (!this.#expanded) logits = this.#expand(logits);
-    const raw = this.#stack(logits);
-    if (rules.output_logits) this.logits.push(raw);
+    const outputs = this.#expanded ? computed : this.#expand(computed);
+    this.steps.addLayers(() => this.#traces(outputs), this.#stepColumns, this.#width);
+    const raw = this.#stack(outputs.map(({ logits: [last] }) => last));
+    this.steps.addLogits(raw);
     const scores = rules.process ? await rules.process(this.#ids(), copy(raw)) : raw;
-    if (rules.output_scores) this.scores.push(scores);
+    this.steps.addScores(scores);
     const V = scores.shape[1];
     const chosen = this.#rows.map((row, b) =>
       row.ended ? rules.pad_token_id : rules.pick((scores.data as Float32Array).subarray(b * V, b * V + V)),
@@ -130,17 +121,22 @@ export class Decoding implements Group {
     return true;
   }
 
-  /** Writes into the caches which columns they hold. */
   finish(): void {
+    const kept = this.#rows.map(({ columns, kept }) => columns.slice(0, kept));
+    const before = this.caches.get_seq_length();
     this.caches.extend(
-      Math.max(...this.#rows.map(({ kept }) => (kept[kept.length - 1] ?? -1) + 1)),
-      this.#rows.map(({ kept }) => kept.map((column) => this.caches.get_seq_length() + column)),
+      Math.max(...kept.map((columns) => (columns[columns.length - 1] ?? -1) + 1)),
+      kept.map((columns) => columns.map((column) => before + column)),
     );
   }
 
-  /** Forgets what ended rows computed on. */
   release(): void {
     for (const { cache } of this.#shadows.splice(0)) cache.dispose();
+  }
+
+  /** Columns of the batch, those of the step included. */
+  get #width(): number {
+    return this.caches.get_seq_length() + this.#columns;
   }
 
   /** Rows that are computed; scores of the others are zero, and nobody looks at them. */
@@ -149,34 +145,54 @@ export class Decoding implements Group {
   }
 
   /** Several continuations of each prompt, which is computed once. */
-  #expand(logits: readonly Float32Array[]): Float32Array[] {
+  #expand(outputs: readonly SequenceOutput[]): SequenceOutput[] {
     const n = this.#rules.num_return_sequences;
     const origin = this.#rows.flatMap((_, b) => Array<number>(n).fill(b));
     const caches = this.caches.select(origin);
     this.caches.dispose();
     this.caches = caches;
     this.#rows = origin.map((b, i) => {
-      const { tokens, kept } = this.#rows[b];
-      return {
-        ...this.#rows[b],
-        sequence: new Sequence(caches.row(i)),
-        tokens: [...tokens],
-        kept: [...kept],
-      };
+      const { tokens, columns } = this.#rows[b];
+      const sequence = new Sequence(caches.row(i));
+      return { ...this.#rows[b], sequence, tokens: [...tokens], columns: [...columns] };
     });
     this.#expanded = true;
-    return origin.map((b) => logits[b]);
+    return origin.map((b) => outputs[b]);
   }
 
   #feed(chosen: readonly number[]): void {
+    const { padsEnded, lockstep } = this.#rules;
     for (const [b, row] of this.#rows.entries()) {
-      if (row.stopped && !row.ended && this.#rules.padsEnded) this.#end(row);
-      if (row.ended && !this.#rules.lockstep) continue;
-      row.sequence.feed({ ids: [chosen[b]], positions: [row.sequence.cache.length] });
-      if (!row.ended) row.kept.push(this.#column);
+      if (row.stopped && !row.ended && padsEnded) this.#end(row);
+      if (row.ended && !lockstep) continue;
+      this.#feedRow(row, chosen[b]);
+      if (!row.ended) row.kept = row.columns.length;
     }
-    this.#column++;
+    this.#stepColumns = this.#rules.recompute ? this.#columns + 1 : 1;
+    this.#columns++;
     this.#reach++;
+  }
+
+  #feedRow(row: Row, token: number): void {
+    const { sequence } = row;
+    row.columns.push(this.#columns);
+    if (!this.#rules.recompute) {
+      sequence.feed({ ids: [token], positions: [sequence.cache.length] });
+      return;
+    }
+    row.input = extended(row.input, [token]);
+    sequence.cache.crop(0);
+    sequence.feed(row.input);
+  }
+
+  /** [B]: what the step gave of the layers. */
+  #traces(outputs: readonly SequenceOutput[]): TracedRow[] {
+    const [held, first] = [this.caches.get_seq_length(), this.#columns - this.#stepColumns];
+    return this.#rows.map(({ columns }, b) => ({
+      blocks: outputs[b].trace,
+      columns: columns.filter((column) => column >= first).map((column) => column - first),
+      keys: [...this.caches.columns(b), ...columns.map((column) => held + column)],
+    }));
   }
 
   /** [B, L] */
@@ -204,6 +220,25 @@ export class Decoding implements Group {
     row.sequence = new Sequence(row.sequence.cache.clone());
     this.#shadows.push(row.sequence);
   }
+}
+
+function decodingRules(call: GenerationCall, steps: StepOutputs): DecodingRules {
+  const { options, config } = call;
+  const copies = config.num_return_sequences ?? 1;
+  const processors = processorsOf(call, copies);
+  const criteria = criteriaOf(call);
+  const watched = Boolean(options.logits_processor || options.stopping_criteria);
+  const random = config.do_sample ? new Random(options.seed) : undefined;
+  return {
+    process: processors.length > 0 ? (ids, scores) => processors(ids, scores) : undefined,
+    pick: (scores) => (random ? random.sample(scores) : argmax(scores)),
+    stop: (ids, scores) => criteria(ids, scores),
+    pad_token_id: config.pad_token_id ?? 0,
+    padsEnded: config.eos_token_id !== null,
+    lockstep: watched || steps.any,
+    recompute: config.use_cache === false,
+    num_return_sequences: copies,
+  };
 }
 
 function copy({ dtype, shape, data }: Tensor): Tensor {

@@ -3,8 +3,8 @@ import { checkCached, DynamicCache } from "../nn/dynamic_cache.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
-import type { Prompt } from "./decoding.ts";
 import type { PromptSource } from "./generation_model.ts";
+import type { Input } from "./sequence.ts";
 
 /** What `generate` continues. Shapes: B rows, L columns, D the text model's size. */
 export interface GenerationInputs {
@@ -28,6 +28,16 @@ export interface PromptRows {
   length: number;
   /** Columns that the cache holds. */
   cached: number;
+}
+
+/** What a row begins with. */
+export interface Prompt {
+  /** [L], padding included. */
+  tokens: readonly number[];
+  /** What the cache does not hold yet, padding left out. */
+  input: Input;
+  /** Columns of `input`, counted from the first that the cache does not hold. */
+  columns: readonly number[];
 }
 
 /** Checks and completes what is to be continued. */

@@ -10,6 +10,13 @@ export class GenerateDecoderOnlyOutput extends ModelOutput {
   scores?: Tensor[];
   /** Logits of each step, [B, V]. */
   logits?: Tensor[];
+  /**
+   * For each step, each layer's probabilities [B, H, L, keys], where L is the prompt's length in the first step, and
+   * then 1. Zero at padding.
+   */
+  attentions?: Tensor[][];
+  /** For each step, the embeddings and each layer's output, [B, L, D]. Zero at padding. */
+  hidden_states?: Tensor[][];
   /** Holds all but the last token. To be disposed of. */
   past_key_values?: DynamicCache;
 
@@ -18,6 +25,8 @@ export class GenerateDecoderOnlyOutput extends ModelOutput {
     this.sequences = fields.sequences;
     if (fields.scores) this.scores = fields.scores;
     if (fields.logits) this.logits = fields.logits;
+    if (fields.attentions) this.attentions = fields.attentions;
+    if (fields.hidden_states) this.hidden_states = fields.hidden_states;
     if (fields.past_key_values) this.past_key_values = fields.past_key_values;
   }
 }

@@ -35,8 +35,6 @@ const UNSUPPORTED: readonly (readonly [name: keyof GenerationSettings, off: read
   ["guidance_scale", [1]],
   ["token_healing", [false]],
   ["use_mtp", [false]],
-  ["output_attentions", [false]],
-  ["output_hidden_states", [false]],
   ["cache_implementation", ["dynamic"]],
   ["cache_config", []],
   ["low_memory", [false]],
@@ -62,6 +60,9 @@ export function effectiveSettings(
     const value = config[name];
     if (value === null || value === undefined || off.includes(value)) continue;
     throw new UnsupportedError(`generate: ${name} is not supported yet`, { where: name, got: value });
+  }
+  if (config.pad_token_id === null && config.eos_token_id !== null) {
+    config.pad_token_id = [config.eos_token_id].flat()[0];
   }
   return config;
 }

@@ -1,0 +1,78 @@
+import { UnsupportedError } from "../base/errors.ts";
+import { checkOptions } from "../base/options.ts";
+import type { Ids } from "../tensor/ids.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
+import { GENERATION_FIELDS } from "./generation_fields.ts";
+import type { GenerationInputs } from "./generation_inputs.ts";
+import type { LogitsProcessFunction } from "./logits_process/base.ts";
+import type { StoppingFunction, StoppingTokenizer } from "./stopping_criteria.ts";
+import type { BaseStreamer } from "./streamers.ts";
+
+/** Arguments of `generate`: settings, what is to be continued, and who takes part. */
+export interface GenerateOptions extends GenerationSettings, GenerationInputs {
+  /** [N, C, S, S]: the pictures of all rows, in the order of their placeholders. */
+  pixel_values?: Tensor | null;
+  /** [N, 2]: height and width of each picture without padding, for a tower that takes pictures of any size. */
+  image_sizes?: Ids | null;
+  vision_feature_layer?: number | readonly number[] | null;
+  vision_feature_select_strategy?: "default" | "full" | null;
+  mm_encoder_outputs?: unknown;
+  generation_config?: GenerationConfig | null;
+  /** Run after the built-in ones; one of the same class takes the built-in one's place. */
+  logits_processor?: Iterable<LogitsProcessFunction> | null;
+  stopping_criteria?: Iterable<StoppingFunction> | null;
+  /** Allowed next tokens of a row: (row, its ids) -> ids. */
+  prefix_allowed_tokens_fn?: ((batch_id: number, input_ids: Tensor) => number[]) | null;
+  /** Told of every token. One row only. */
+  streamer?: BaseStreamer | null;
+  /** Needed for `stop_strings`. */
+  tokenizer?: StoppingTokenizer | null;
+  /** Our own: sampling with the same seed gives the same tokens. */
+  seed?: number;
+  /** Our own: checked before every step. */
+  signal?: AbortSignal;
+}
+
+const ARGUMENTS = [
+  "input_ids",
+  "attention_mask",
+  "inputs_embeds",
+  "past_key_values",
+  "generation_config",
+  "logits_processor",
+  "stopping_criteria",
+  "prefix_allowed_tokens_fn",
+  "streamer",
+  "tokenizer",
+  "seed",
+  "signal",
+] as const satisfies readonly (keyof GenerateOptions)[];
+
+/** Arguments of Transformers' `generate` that this version does not have. */
+const UNSUPPORTED: readonly string[] = [
+  "assistant_model",
+  "assistant_tokenizer",
+  "negative_prompt_ids",
+  "negative_prompt_attention_mask",
+  "synced_gpus",
+  "custom_generate",
+  "trust_remote_code",
+  "use_model_defaults",
+];
+
+/**
+ * Checks the names of a call's arguments.
+ *
+ * @param rest those that are no settings
+ * @param pictureArguments those that the model takes beside
+ * @throws OptionError naming one that is unknown; UnsupportedError for what this version does not have
+ */
+export function checkArguments(rest: Record<string, unknown>, pictureArguments: readonly string[]): void {
+  const unsupported = UNSUPPORTED.find((name) => rest[name] !== undefined && rest[name] !== null);
+  if (unsupported) {
+    throw new UnsupportedError(`generate: ${unsupported} is not supported yet`, { where: unsupported });
+  }
+  const known = [...ARGUMENTS, ...pictureArguments, ...UNSUPPORTED, ...Object.keys(GENERATION_FIELDS)];
+  checkOptions("generate", rest, known);
+}
