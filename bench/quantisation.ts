@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { AutoProcessor, LlavaForConditionalGeneration } from "../src/index.ts";
 import { formatOf } from "../src/kernels/formats/format.ts";
 import { FORMATS } from "../src/kernels/formats/formats.ts";
-import { bfloat16ToNumber, numberToBfloat16, roundHalfEven } from "../src/tensor/dtype.ts";
+import { numberToBfloat16 } from "../src/tensor/dtype.ts";
 
 const PICTURES = new URL("../checkpoints/llava-demo/pictures/", import.meta.url);
 
@@ -19,12 +19,10 @@ interface Turn {
 }
 
 /** Round to nearest in the same blocks: the largest magnitude becomes 7. */
-const plain = formatOf("q4", 4, 8, (block, codes) => {
-  const bits = numberToBfloat16(block.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 7);
-  const scale = bfloat16ToNumber(bits) || 1;
-  for (let k = 0; k < block.length; k++)
-    codes[k] = 8 + Math.max(-8, Math.min(7, roundHalfEven(block[k] / scale)));
-  return bits;
+const plain = formatOf({
+  ...FORMATS.q4,
+  scale: (block) => numberToBfloat16(block.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 7),
+  scales: undefined,
 });
 
 const processor = await AutoProcessor.from_pretrained("llava-demo");

@@ -1,11 +1,11 @@
 import { warnOnce } from "../base/env.ts";
 import { CheckpointError, UnsupportedError } from "../base/errors.ts";
-import type { Device, WeightDType } from "../devices/device.ts";
+import { type Device, isWeightDType } from "../devices/device.ts";
 import type { Progress } from "../hub/repository.ts";
 import type { StoredTensor, Weights } from "../hub/weights.ts";
 import { isBuffer, moduleKey } from "../models/llava/checkpoint_keys.ts";
 import type { Module, Parameter } from "../nn/module.ts";
-import { BYTES, type DType } from "../tensor/dtype.ts";
+import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { checkFits } from "./fitting.ts";
 import { fill, type KeptDType, type Storage, storageBytes, storageOf } from "./weight_storage.ts";
@@ -59,8 +59,10 @@ export async function loadParameters(
   let loaded = 0;
   for (const { parameter, tensor } of assignments) {
     options.signal?.throwIfAborted();
-    options.progress_callback?.({ status: "load", file: tensor.file, loaded, total });
-    await fill(parameter, tensor, storage({ parameter, tensor }, options.dtype), device);
+    const kept = storage({ parameter, tensor }, options.dtype);
+    const status = kept.format ? "pack" : "load";
+    options.progress_callback?.({ status, file: tensor.file, loaded, total });
+    await fill(parameter, tensor, kept, device, options.signal);
     loaded += bytesOf(tensor);
   }
   options.progress_callback?.({ status: "load", loaded, total });
@@ -149,7 +151,7 @@ function bytesOf(tensor: StoredTensor): number {
 /** What an assignment's parameter is to be kept in. */
 function storage({ parameter, tensor }: Assignment, dtype: LoadOptions["dtype"]): Storage {
   const { dtype: stored } = tensor;
-  if (!isFloat(stored) && stored !== "float64") {
+  if (!isWeightDType(stored) && stored !== "float64") {
     throw new UnsupportedError(
       `${tensor.name} (${tensor.file}) is stored as ${stored}, and config.json does not say how it is quantised. ` +
         "Take the original with float16, bfloat16 or float32 weights.",
@@ -157,10 +159,5 @@ function storage({ parameter, tensor }: Assignment, dtype: LoadOptions["dtype"])
     );
   }
   const kept = tensor.kept ?? stored;
-  return storageOf(parameter, isFloat(kept) ? kept : "float32", dtype);
-}
-
-/** Whether weights can be kept in this type. */
-export function isFloat(dtype: DType): dtype is WeightDType {
-  return dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
+  return storageOf(parameter, isWeightDType(kept) ? kept : "float32", dtype);
 }

@@ -1,5 +1,5 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
-import type { WeightDType } from "../devices/device.ts";
+import { isWeightDType, type WeightDType } from "../devices/device.ts";
 import { GenerationConfig } from "../generation/configuration_utils.ts";
 import { openRepository } from "../hub/open.ts";
 import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
@@ -12,7 +12,7 @@ import type { Module } from "../nn/module.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
-import { isFloat, type LoadedTensor, loadParameters } from "./loading.ts";
+import { type LoadedTensor, loadParameters } from "./loading.ts";
 import type { KeptDType } from "./weight_storage.ts";
 
 /** What weights are kept in. */
@@ -186,7 +186,7 @@ function storedDType(weights: Weights): WeightDType {
   for (const name of weights.names()) {
     const { kept, dtype, shape } = weights.get(name);
     const type = kept ?? dtype;
-    if (isFloat(type)) counts.set(type, (counts.get(type) ?? 0) + sizeOf(shape));
+    if (isWeightDType(type)) counts.set(type, (counts.get(type) ?? 0) + sizeOf(shape));
   }
   const [most] = [...counts].sort(([, a], [, b]) => b - a);
   return most?.[0] ?? "float32";

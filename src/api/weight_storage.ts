@@ -1,18 +1,10 @@
-import type { Device, Value, WeightDType, WeightSource } from "../devices/device.ts";
-import { nextTurn, TURN } from "../devices/next_turn.ts";
-import {
-  type FormatName,
-  GROUP,
-  packable,
-  packedBytes,
-  packedShape,
-  type WeightFormat,
-} from "../kernels/formats/format.ts";
+import type { Device, WeightDType, WeightSource } from "../devices/device.ts";
+import { type FormatName, packable, packedBytes, type WeightFormat } from "../kernels/formats/format.ts";
 import { FORMATS } from "../kernels/formats/formats.ts";
-import { packRows } from "../kernels/formats/pack.ts";
 import type { Parameter } from "../nn/module.ts";
-import { BYTES, toFloat32, viewBytes } from "../tensor/dtype.ts";
+import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { loadPacked } from "./packing.ts";
 
 /** What weights can be kept in. */
 export type KeptDType = WeightDType | FormatName;
@@ -47,39 +39,12 @@ export function storageBytes({ shape }: Parameter, { dtype, format }: Storage): 
 export async function fill(
   parameter: Parameter,
   source: WeightSource,
-  storage: Storage,
+  { dtype, format }: Storage,
   device: Device,
+  signal?: AbortSignal,
 ): Promise<void> {
-  const { dtype, format } = storage;
-  const value: Value = format
-    ? await device.load(packedSource(source, format), "uint8")
+  parameter.value = format
+    ? await loadPacked(source, format, device, signal)
     : await device.load(source, dtype);
-  parameter.value = value;
   parameter.format = format?.name;
-}
-
-/** A tensor [N, K] as its packed bytes. Packing leaves the event loop free now and then. */
-export function packedSource(source: WeightSource, format: WeightFormat): WeightSource {
-  const [N, K] = source.shape;
-  return {
-    name: source.name,
-    dtype: "uint8",
-    shape: packedShape(format, N, K),
-    async read() {
-      const stored = viewBytes(source.dtype, await source.read());
-      const packed = new Uint8Array(packedBytes(format, N, K));
-      let turn = performance.now();
-      for (let n = 0, at = 0; n < N; n += GROUP) {
-        const rows = Math.min(GROUP, N - n);
-        const numbers = toFloat32(source.dtype, stored.subarray(n * K, (n + rows) * K));
-        const group = packRows(format, numbers, 0, rows, K);
-        packed.set(group, at);
-        at += group.length;
-        if (performance.now() - turn < TURN) continue;
-        await nextTurn();
-        turn = performance.now();
-      }
-      return packed;
-    },
-  };
 }

@@ -27,10 +27,17 @@ export interface WeightSource extends Spec {
   readonly name: string;
   /** Its bytes, little endian. May be called again. */
   read(): Promise<Uint8Array>;
+  /** Fills `target` with its bytes from `offset` on, without a copy between, where it lies in a file as it is. */
+  readInto?(offset: number, target: Uint8Array): Promise<void>;
 }
 
 /** Element types that weights can be kept in. */
 export type WeightDType = "float32" | "float16" | "bfloat16";
+
+/** Whether weights can be kept in this type. */
+export function isWeightDType(dtype: DType): dtype is WeightDType {
+  return dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
+}
 
 /**
  * Something that computes. All model code runs inside the synchronous `record` of one `step`; kernels that are

@@ -33,21 +33,31 @@ export class FileAccess implements RandomAccess {
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
-    // Checked before memory is taken.
-    if (!(offset >= 0 && length >= 0 && offset + length <= this.size))
-      throw this.#short(offset + length, this.size);
+    this.#check(offset, length);
     const bytes = new Uint8Array(length);
+    await this.readInto(offset, bytes);
+    return bytes;
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    const { length } = target;
+    this.#check(offset, length);
     for (let done = 0; done < length; ) {
       const part = Math.min(length - done, READ_LIMIT);
-      const { bytesRead } = await this.#handle.read(bytes, done, part, offset + done);
+      const { bytesRead } = await this.#handle.read(target, done, part, offset + done);
       if (bytesRead === 0) throw this.#short(offset + length, offset + done);
       done += bytesRead;
     }
-    return bytes;
   }
 
   close(): Promise<void> {
     return this.#handle.close();
+  }
+
+  /** Before memory is taken. */
+  #check(offset: number, length: number): void {
+    if (offset >= 0 && length >= 0 && offset + length <= this.size) return;
+    throw this.#short(offset + length, this.size);
   }
 
   #short(expected: number, got: number): CheckpointError {

@@ -4,6 +4,8 @@ export interface RandomAccess {
   readonly size: number;
   /** Exactly `length` bytes from `offset`. Rejects where that is past the end. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** The same into memory that is there already. */
+  readInto?(offset: number, target: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 

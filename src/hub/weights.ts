@@ -17,6 +17,8 @@ export interface StoredTensor {
   readonly kept?: DType;
   /** Its bytes, little endian, in a buffer of their own that is kept nowhere else. May be called again. */
   read(): Promise<Uint8Array>;
+  /** Fills `target` with its bytes from `offset` on, where it lies in a file as it is. */
+  readInto?(offset: number, target: Uint8Array): Promise<void>;
 }
 
 /** Which of a repository's weights to open. */
@@ -191,7 +193,29 @@ function addUnlisted(
 
 function stored(info: TensorInfo, access: RandomAccess, file: string): StoredTensor {
   const { name, dtype, shape, begin, end } = info;
-  return { name, dtype, shape, file, read: () => access.read(begin, end - begin) };
+  return {
+    name,
+    dtype,
+    shape,
+    file,
+    read: () => access.read(begin, end - begin),
+    readInto: access.readInto && ((offset, target) => readPart(info, access, offset, target)),
+  };
+}
+
+async function readPart(
+  { name, begin, end }: TensorInfo,
+  access: RandomAccess,
+  offset: number,
+  target: Uint8Array,
+): Promise<void> {
+  if (offset < 0 || begin + offset + target.length > end) {
+    throw new CheckpointError(
+      `${name}: bytes ${offset} to ${offset + target.length} were asked for, it has ${end - begin}`,
+      { tensors: [name], expected: end - begin, got: offset + target.length },
+    );
+  }
+  await access.readInto?.(begin + offset, target);
 }
 
 async function noWeights(repository: Repository, tried: string[]): Promise<CheckpointError> {

@@ -8,6 +8,7 @@ import type { NativeWorkers } from "./workers.ts";
 /** Machine code made for this processor, in this process, run by all threads. */
 export class NativeMachine implements Machine {
   readonly target: Target;
+  readonly steady = true;
   readonly #engine: NativeEngine;
   readonly #workers: NativeWorkers;
 

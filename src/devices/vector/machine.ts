@@ -25,6 +25,8 @@ export interface Machine {
   readonly threads: number;
   /** Bytes that its memory can ever hold, where that is less than what the system has. */
   readonly capacity?: number;
+  /** Arrays that regions give stay right while more memory is allocated. */
+  readonly steady: boolean;
   /**
    * Zeroed memory.
    *

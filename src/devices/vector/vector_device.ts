@@ -11,6 +11,9 @@ import { type Block, Heap } from "./heap.ts";
 import type { Machine, Region } from "./machine.ts";
 import { Placement } from "./placement.ts";
 
+/** Bytes that are read at a time. Regions give no arrays across multiples of 4 GiB, so none across these. */
+const PIECE = 2 ** 30;
+
 /** Where a Value's numbers are while a step is computed. */
 interface Place {
   region: Region;
@@ -64,10 +67,21 @@ export class VectorDevice extends RecordingDevice {
   }
 
   async load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value> {
-    const bytes = await source.read();
+    const direct = source.dtype === dtype && this.#machine.steady && source.readInto !== undefined;
+    const bytes = direct ? undefined : await source.read();
     const value = this.allocate({ dtype, shape: source.shape });
     const block = this.#block(value);
-    block.region.write(block.offset, source.dtype === dtype ? bytes : converted(source.dtype, bytes, dtype));
+    try {
+      if (!bytes) await readInto(source, block);
+      else
+        block.region.write(
+          block.offset,
+          source.dtype === dtype ? bytes : converted(source.dtype, bytes, dtype),
+        );
+    } catch (error) {
+      this.release(value);
+      throw error;
+    }
     return value;
   }
 
@@ -244,6 +258,15 @@ export class VectorDevice extends RecordingDevice {
 
 function bytesOf({ dtype, shape }: Spec): number {
   return sizeOf(shape) * BYTES[dtype];
+}
+
+/** Reads a tensor's bytes to where they are to lie. */
+async function readInto(source: WeightSource, { region, offset, bytes }: Block): Promise<void> {
+  for (let at = 0; at < bytes; ) {
+    const length = Math.min(bytes - at, PIECE - ((offset + at) % PIECE));
+    await source.readInto?.(at, region.array(Uint8Array, offset + at, length));
+    at += length;
+  }
 }
 
 function bytesIn(data: TypedArray): Uint8Array {

@@ -9,6 +9,7 @@ import type { Runner } from "./runner.ts";
 /** WebAssembly: one memory, and one table of programs on each thread, which grow as they are needed. */
 export class WasmMachine implements Machine {
   readonly target: Target;
+  readonly steady = false;
   readonly #memory: WasmMemory;
   readonly #runner: Runner;
   /** Programs that no thread has yet. */

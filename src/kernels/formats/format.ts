@@ -7,6 +7,10 @@
  * input is multiplied with all of them; behind the words stand the 16 scales. No device needs another layout.
  */
 
+import type { Cursor } from "../../codegen/cursor.ts";
+import type { Builder } from "../../codegen/ir.ts";
+import type { Vec } from "../../codegen/vector.ts";
+
 /** Names of the formats: what `dtype` takes. */
 export type FormatName = "q8" | "q4";
 
@@ -16,37 +20,47 @@ export const BLOCK = 32;
 /** Rows that are interleaved. */
 export const GROUP = 16;
 
-/** A way to keep weights in few bits. */
-export interface WeightFormat {
+/** Largest magnitudes below this count as zero, so that no step of packing comes near to denormal numbers. */
+export const TINY = 2 ** -100;
+
+/** How a format's codes are laid out and chosen. All arithmetic is of float32, so that every device packs the same. */
+interface Coding {
   readonly name: FormatName;
   /** Bits of a code. */
   readonly codeBits: 8 | 4;
   /** The code that stands for zero. */
   readonly zero: number;
+  /** Codes less `zero` reach from `least` to `most`. */
+  readonly least: number;
+  readonly most: number;
+  /**
+   * Chooses a block's scale.
+   *
+   * @param block 32 numbers
+   * @returns bits of bfloat16, whose range has room for weights of any size
+   */
+  scale(block: Float32Array): number;
+  /**
+   * The same in a vector program, for a block of as many rows as a vector has lanes. Without it, packing is computed
+   * by its reference.
+   *
+   * @param numbers where number k of each row stands at 4 * GROUP * k
+   */
+  scales?(b: Builder, numbers: Cursor): Vec<"f32">;
+}
+
+/** A way to keep weights in few bits. */
+export interface WeightFormat extends Coding {
   /** Bits that a weight takes, its share of the scale included. */
   readonly bitsPerWeight: number;
   /** Bytes of a block of a group: 16 rows of 32 numbers. */
   readonly groupBytes: number;
-  /**
-   * Chooses a scale and codes for one block.
-   *
-   * @param block 32 numbers
-   * @param codes is given their codes
-   * @returns the scale as bits of bfloat16, whose range has room for weights of any size
-   */
-  encode(block: Float32Array, codes: Uint8Array): number;
 }
 
 /** The parts of a format that follow from the bits of its codes. */
-export function formatOf(
-  name: FormatName,
-  codeBits: 8 | 4,
-  zero: number,
-  encode: WeightFormat["encode"],
-): WeightFormat {
-  const scales = 2 * GROUP;
-  const groupBytes = (GROUP * BLOCK * codeBits) / 8 + scales;
-  return { name, codeBits, zero, bitsPerWeight: (8 * groupBytes) / (GROUP * BLOCK), groupBytes, encode };
+export function formatOf(coding: Coding): WeightFormat {
+  const groupBytes = (GROUP * BLOCK * coding.codeBits) / 8 + 2 * GROUP;
+  return { ...coding, bitsPerWeight: (8 * groupBytes) / (GROUP * BLOCK), groupBytes };
 }
 
 /** Whether a matrix of `K` columns can be packed. */

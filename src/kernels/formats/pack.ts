@@ -1,11 +1,27 @@
 import { bfloat16ToNumber } from "../../tensor/dtype.ts";
 import { BLOCK, codePlace, GROUP, packedBytes, type WeightFormat } from "./format.ts";
+import { nearest } from "./nearest.ts";
+
+/**
+ * Chooses a scale and codes for one block.
+ *
+ * @param block 32 numbers
+ * @param codes is given their codes
+ * @returns the scale as bits of bfloat16
+ */
+export function encodeBlock(format: WeightFormat, block: Float32Array, codes: Uint8Array): number {
+  const bits = format.scale(block);
+  const scale = bfloat16ToNumber(bits);
+  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
+  for (let k = 0; k < BLOCK; k++) codes[k] = format.zero + nearest(format, Math.fround(block[k] * inverse));
+  return bits;
+}
 
 /**
  * Packs `rows` rows of K numbers, which begin a group.
  *
  * @param from the first number of the first row in `numbers`
- * @returns the bytes of the groups that they fill; rows that the last one has not are zero
+ * @returns the bytes of the groups that they fill; rows that the last one has not are packed as zeros
  */
 export function packRows(
   format: WeightFormat,
@@ -20,12 +36,14 @@ export function packRows(
   const bytes = Int32Array.from(codes, (_, k) => codePlace(format, 0, k).byte);
   const shifts = Int32Array.from(codes, (_, k) => codePlace(format, 0, k).shift);
   const blocks = K / BLOCK;
-  for (let row = 0; row < rows; row++) {
+  const missing = new Float32Array(BLOCK);
+  for (let row = 0; row < Math.ceil(rows / GROUP) * GROUP; row++) {
     const group = Math.floor(row / GROUP);
     const r = row % GROUP;
     for (let i = 0; i < blocks; i++) {
       const start = from + row * K + i * BLOCK;
-      const scale = format.encode(numbers.subarray(start, start + BLOCK), codes);
+      const block = row < rows ? numbers.subarray(start, start + BLOCK) : missing;
+      const scale = encodeBlock(format, block, codes);
       const at = (group * blocks + i) * groupBytes;
       for (let k = 0; k < BLOCK; k++) packed[at + bytes[k] + 4 * r] |= codes[k] << shifts[k];
       const scaleAt = at + (GROUP * BLOCK * codeBits) / 8 + 2 * r;
