@@ -2,11 +2,14 @@
  * Everything public. Names that exist in Transformers are spelled as there.
  * See README.md, and docs/architecture.md for where things live.
  */
+export { AutoModelForImageTextToText } from "./api/auto_model.ts";
 export { type BenchFigures, type BenchOptions, benchModel } from "./api/bench.ts";
+export { type DescribeOptions, describe, disposeModels } from "./api/describe.ts";
 export type { DeviceLimits } from "./api/device_limits.ts";
 export { createDevice, type DeviceName } from "./api/devices.ts";
 export type { LlavaForwardOptions } from "./api/forward_inputs.ts";
 export type { ImageFeatureOptions } from "./api/image_features.ts";
+export { ImageTextToTextPipeline, type PipelineInit } from "./api/image_text_to_text.ts";
 export { deviceInfo, type ModelInfo, modelInfo } from "./api/model_info.ts";
 export {
   type LlavaCausalLMForwardOptions,
@@ -18,6 +21,18 @@ export {
   LlavaCausalLMOutputWithPast,
   LlavaModelOutputWithPast,
 } from "./api/outputs.ts";
+export { type PipelineOptions, pipeline } from "./api/pipeline.ts";
+export type { PipelineImages } from "./api/pipeline_inputs.ts";
+export {
+  type PipelineCallOptions,
+  type PipelineIds,
+  type PipelineInputs,
+  type PipelineRecord,
+  type PipelineResult,
+  type PipelineSettings,
+  type PipelineText,
+  ReturnType,
+} from "./api/pipeline_types.ts";
 export type { DTypeName, ModelFromPretrainedOptions } from "./api/pretrained.ts";
 export type { SavePretrainedOptions } from "./api/save_pretrained.ts";
 export { type Environment, env } from "./base/env.ts";
