@@ -2,7 +2,7 @@ import { Callable } from "../base/callable.ts";
 import { warnOnce } from "../base/env.ts";
 import { ImageError, OptionError } from "../base/errors.ts";
 import { GenerationConfig } from "../generation/configuration_utils.ts";
-import type { GenerateOptions } from "../generation/generate.ts";
+import type { GenerateOptions } from "../generation/generate_options.ts";
 import { GENERATION_FIELDS } from "../generation/generation_fields.ts";
 import { load_images } from "../models/processing/image_utils.ts";
 import type { ProcessorMixin } from "../models/processing/processing_utils.ts";
@@ -111,12 +111,12 @@ export class ImageTextToTextPipeline extends CallablePipeline {
   async #answer(item: PipelineItem, steps: Steps, signal: AbortSignal | undefined): Promise<Shown[]> {
     const inputs = await this.#preprocess(item, steps.preprocess, signal);
     const settings = this.#generateSettings(steps.generate ?? {});
-    const sequences = (await this.model.generate({
+    const sequences = await this.model.generate({
       ...inputs,
       signal,
       ...settings,
       return_dict_in_generate: false,
-    })) as Tensor;
+    });
     return answers(this.processor, { item, input_ids: inputs.input_ids, sequences }, steps.show);
   }
 

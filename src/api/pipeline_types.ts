@@ -1,4 +1,4 @@
-import type { GenerateOptions } from "../generation/generate.ts";
+import type { GenerateOptions } from "../generation/generate_options.ts";
 import type { ProcessingKwargs } from "../models/processing/processor_kwargs.ts";
 import type { ChatMessage, Conversation } from "../models/tokenization/chat.ts";
 import type { Tensor } from "../tensor/tensor.ts";
