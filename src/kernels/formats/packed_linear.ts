@@ -64,6 +64,7 @@ export const packedLinear = kernel<
       { format, T: 5, K: 128, N: 100, bias: true },
       { format, T: 1, K: 1120, N: 131, scale: 1e4 },
       { format, T: 7, K: 704, N: 35, bias: true, scale: 1e-4 },
+      { format, T: 8, K: 352, N: 77, bias: true },
       { format, T: 45, K: 1088, N: 70 },
       { format, T: 200, K: 64, N: 33, bias: true },
     ]) satisfies PackedCase[],
