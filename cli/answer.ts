@@ -1,13 +1,7 @@
-import {
-  BaseModelOutputWithPooling,
-  type ImageFeatureOptions,
-  type LlavaForConditionalGeneration,
-  type RawImage,
-  type Tensor,
-  TextStreamer,
-} from "../src/index.ts";
+import { FeatureCache } from "../server/feature_cache.ts";
+import { type RawImage, type Tensor, TextStreamer } from "../src/index.ts";
 import type { Loaded } from "./model.ts";
-import { type GenerationFlags, generationSettings } from "./options.ts";
+import { generationSettings, type Sampling } from "./options.ts";
 
 /** A part of what is said: a picture, or words. */
 export type Part = { type: "image"; image: RawImage } | { type: "text"; text: string };
@@ -35,7 +29,8 @@ export interface Answer {
   };
 }
 
-type Features = Awaited<ReturnType<LlavaForConditionalGeneration["get_image_features"]>>;
+/** Bytes that what was seen in pictures is kept in. */
+const FEATURE_BYTES = 256 * 2 ** 20;
 
 /** Notes when tokens come, and hands their text on. The first `put` is the prompt's. */
 class TimedStreamer extends TextStreamer {
@@ -57,15 +52,17 @@ class TimedStreamer extends TextStreamer {
   }
 }
 
-/** Asks a model. Pictures that it was shown before are not looked at again. */
+/** Asks a model. Pictures that it was shown lately are not looked at again. */
 export class Asker {
   readonly #loaded: Loaded;
-  readonly #flags: GenerationFlags;
-  readonly #seen = new Map<RawImage, Tensor>();
+  readonly #sampling: Sampling;
+  readonly #cache: FeatureCache;
 
-  constructor(loaded: Loaded, flags: GenerationFlags) {
+  /** @param sampling how answers are made where the question does not say */
+  constructor(loaded: Loaded, sampling: Sampling) {
     this.#loaded = loaded;
-    this.#flags = flags;
+    this.#sampling = sampling;
+    this.#cache = new FeatureCache(loaded.model, FEATURE_BYTES);
   }
 
   /**
@@ -73,7 +70,12 @@ export class Asker {
    *
    * @param show told of the text as it comes
    */
-  async ask(conversation: Turn[], show: (text: string) => void, signal?: AbortSignal): Promise<Answer> {
+  async ask(
+    conversation: Turn[],
+    show: (text: string) => void,
+    signal: AbortSignal,
+    sampling = this.#sampling,
+  ): Promise<Answer> {
     const { model, processor } = this.#loaded;
     const begin = performance.now();
     const inputs = await processor.apply_chat_template(conversation, {
@@ -83,7 +85,7 @@ export class Asker {
     });
     const { input_ids, attention_mask, pixel_values, image_sizes } = inputs;
     const prepared = performance.now();
-    const image = pixel_values && (await this.#features(conversation, { pixel_values, image_sizes, signal }));
+    const image = pixel_values && (await this.#cache.features(pixel_values, image_sizes, signal));
     const looked = performance.now();
     const streamer = new TimedStreamer(processor.tokenizer, show);
     const sequences = await model.generate({
@@ -92,7 +94,7 @@ export class Asker {
       mm_encoder_outputs: image ? { image } : undefined,
       streamer,
       signal,
-      ...generationSettings(this.#flags),
+      ...generationSettings(sampling),
     });
     const times = streamer.times;
     const prompt = Array.from(input_ids.data, Number);
@@ -114,19 +116,5 @@ export class Asker {
         decode_tokens_per_second: decode_ms > 0 ? ((generated.length - 1) * 1000) / decode_ms : 0,
       },
     };
-  }
-
-  /** The features of all pictures of a conversation; only new ones are computed. */
-  async #features(conversation: Turn[], options: ImageFeatureOptions): Promise<Features> {
-    const pictures = conversation
-      .flatMap(({ content }) => content)
-      .flatMap((part) => (part.type === "image" ? part.image : []));
-    const known = pictures.map((picture) => this.#seen.get(picture));
-    if (known.every((features) => features !== undefined)) {
-      return new BaseModelOutputWithPooling({ last_hidden_state: known[0], pooler_output: known });
-    }
-    const features = await this.#loaded.model.get_image_features(options);
-    for (const [i, picture] of pictures.entries()) this.#seen.set(picture, features.pooler_output[i]);
-    return features;
   }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { version } from "../src/index.ts";
+import { addBatch } from "./commands/batch.ts";
 import { addBench } from "./commands/bench.ts";
 import { addChat } from "./commands/chat.ts";
 import { addDescribe } from "./commands/describe.ts";
@@ -26,7 +27,8 @@ function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the options)\n`) })
     .addHelpText("after", EXAMPLES);
-  for (const add of [addDescribe, addChat, addServe, addBench, addEval, addPull, addInfo]) add(program);
+  for (const add of [addDescribe, addChat, addServe, addBatch, addBench, addEval, addPull, addInfo])
+    add(program);
   return program;
 }
 

@@ -12,13 +12,16 @@ export interface ModelFlags {
   json: boolean;
 }
 
-/** Flags of commands that generate text. */
-export interface GenerationFlags extends ModelFlags {
+/** How an answer is made. */
+export interface Sampling {
   maxNewTokens: number;
   temperature: number;
   topP: number;
   seed?: number;
 }
+
+/** Flags of commands that generate text. */
+export interface GenerationFlags extends ModelFlags, Sampling {}
 
 /** The model that is used until one is named. */
 export const DEFAULT_MODEL = "llava-demo";
@@ -66,7 +69,7 @@ export function addGenerationFlags(command: Command): Command {
 }
 
 /** What the flags mean to `generate`. */
-export function generationSettings(flags: GenerationFlags): Record<string, unknown> {
+export function generationSettings(flags: Sampling): Record<string, unknown> {
   const sampling = {
     do_sample: true,
     temperature: flags.temperature,

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
+import { AppendFile } from "../base/append_file_node.ts";
 import { answerLine } from "./answer-line.ts";
-import { AppendFile } from "./append-file.ts";
 import type { Question } from "./benchmark.ts";
 import { BenchmarkError } from "./errors.ts";
 import { parse } from "./files.ts";

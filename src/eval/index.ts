@@ -1,4 +1,5 @@
 /** The published LLaVA benchmarks: `import { run, score, convert, judge, report } from "llava/eval"`. */
+export { RecordFileError } from "../base/append_file_node.ts";
 export { type ConvertOptions, type ConvertResult, convert } from "./convert.ts";
 export { BenchmarkError } from "./errors.ts";
 export { type JudgeOptions, type JudgeResult, judge } from "./judge.ts";

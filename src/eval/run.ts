@@ -71,6 +71,7 @@ const OPTIONS = [
  *
  * @throws BenchmarkError where a question or picture cannot be read (the answers before it are kept), or the file of
  *   the answers belongs to another run
+ * @throws RecordFileError where something else writes to the file of the answers
  */
 export async function run(name: string, options: RunOptions): Promise<RunResult> {
   checkOptions("run", options, OPTIONS);

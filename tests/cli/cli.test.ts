@@ -1,48 +1,14 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PICTURES = join(ROOT, "checkpoints/llava-demo/pictures");
-
-interface Result {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs the built command line; `npm install` has built it. */
-function llava(args: string[], input = ""): Promise<Result> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, NO_COLOR: "1", HF_HUB_OFFLINE: "1" };
-    const child = execFile(
-      "node",
-      [join(ROOT, "dist/cli/main.js"), ...args],
-      { env },
-      (error, stdout, stderr) => {
-        resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
-      },
-    );
-    child.stdin?.end(input);
-  });
-}
+import { expectOneLine, llava, PICTURES } from "./support.ts";
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "llava-cli-"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** What is wrong in one line: no stack, no second line. */
-function expectOneLine(result: Result, code: number, text: RegExp): void {
-  expect(result.stderr).toMatch(text);
-  expect(result.stderr.trim().split("\n").length).toBe(1);
-  expect(result.stdout).toBe("");
-  expect(result.code).toBe(code);
-}
 
 describe("describe", () => {
   test("prints the answer to standard output, and nothing else there", async () => {

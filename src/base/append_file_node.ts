@@ -1,8 +1,15 @@
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { BenchmarkError } from "./errors.ts";
+import { LlavaError } from "./errors.ts";
+import { readFileLines } from "./file_lines_node.ts";
 
-/** A file of lines that survives the death of its writer at any moment: each line is on the disk before the next. */
+/** A file of records does not hold what it should, or something else writes to it. */
+export class RecordFileError extends LlavaError {}
+
+/** Longest line that such a file may have, in bytes. */
+const MAX_LINE = 64 * 2 ** 20;
+
+/** A file of lines that survives the death of its writer at any moment: what is appended is on the disk before the next. */
 export class AppendFile {
   private readonly path: string;
   private readonly handle: FileHandle;
@@ -24,12 +31,13 @@ export class AppendFile {
     await mkdir(dirname(path), { recursive: true });
     const handle = await open(path, "a+");
     try {
-      const text = await handle.readFile();
-      const end = text.lastIndexOf(0x0a) + 1;
-      const lines = text.subarray(0, end).toString("utf8").split("\n").slice(0, -1);
-      for (const line of lines) accept(line, true);
-      const file = new AppendFile(path, handle, text.length);
-      if (end < text.length) await file.repair(end, accept(text.subarray(end).toString("utf8"), false));
+      const file = new AppendFile(path, handle, 0);
+      for await (const { bytes, ended, start } of readFileLines(handle, MAX_LINE)) {
+        if (bytes === undefined) throw lineTooLong(path, start);
+        const kept = accept(bytes.toString("utf8"), ended);
+        file.size = start + bytes.length + (ended ? 1 : 0);
+        if (!ended) await file.repair(start, kept);
+      }
       return file;
     } catch (error) {
       await handle.close();
@@ -48,7 +56,7 @@ export class AppendFile {
   async append(text: string): Promise<void> {
     const { size } = await this.handle.stat();
     if (size !== this.size) {
-      throw new BenchmarkError(`${this.path}: something else writes to this file. Stop one of the two.`, {
+      throw new RecordFileError(`${this.path}: something else writes to this file. Stop one of the two.`, {
         where: this.path,
         expected: this.size,
         got: size,
@@ -63,4 +71,11 @@ export class AppendFile {
   async close(): Promise<void> {
     await this.handle.close();
   }
+}
+
+function lineTooLong(path: string, start: number): RecordFileError {
+  return new RecordFileError(`${path}: the line at byte ${start} has more than ${MAX_LINE} bytes.`, {
+    where: path,
+    expected: MAX_LINE,
+  });
 }
