@@ -4,12 +4,16 @@
  */
 export { AutoModelForImageTextToText } from "./api/auto_model.ts";
 export { type BenchFigures, type BenchOptions, benchModel } from "./api/bench.ts";
+export type { DequantizeOptions } from "./api/dequantize.ts";
 export { type DescribeOptions, describe, disposeModels } from "./api/describe.ts";
 export type { DeviceLimits } from "./api/device_limits.ts";
 export { createDevice, type DeviceName } from "./api/devices.ts";
+export { InputEmbeddings, OutputEmbeddings } from "./api/embeddings.ts";
 export type { LlavaForwardOptions } from "./api/forward_inputs.ts";
 export type { ImageFeatureOptions } from "./api/image_features.ts";
 export { ImageTextToTextPipeline, type PipelineInit } from "./api/image_text_to_text.ts";
+export { LanguageModel, type LanguageModelOptions } from "./api/language_model.ts";
+export type { LossFunctionOptions } from "./api/loss.ts";
 export { deviceInfo, type ModelInfo, modelInfo } from "./api/model_info.ts";
 export {
   type LlavaCausalLMForwardOptions,
@@ -33,7 +37,9 @@ export {
   type PipelineText,
   ReturnType,
 } from "./api/pipeline_types.ts";
+export type { PrepareInputsOptions } from "./api/prepare_inputs.ts";
 export type { DTypeName, ModelFromPretrainedOptions } from "./api/pretrained.ts";
+export type { ResizeOptions } from "./api/resize_embeddings.ts";
 export type { SavePretrainedOptions } from "./api/save_pretrained.ts";
 export { type Environment, env } from "./base/env.ts";
 export {

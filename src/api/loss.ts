@@ -1,4 +1,6 @@
-import { ShapeError } from "../base/errors.ts";
+import { OptionError, ShapeError } from "../base/errors.ts";
+import { checkOptions } from "../base/options.ts";
+import { checkTensor, type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 /** Labels that do not count. */
@@ -67,4 +69,42 @@ function logSumExp(row: Float32Array): number {
   let sum = 0;
   for (const value of row) sum += Math.exp(value - highest);
   return highest + Math.log(sum);
+}
+
+/** Options of `loss_function`. */
+export interface LossFunctionOptions {
+  /** Divides the sum, in place of the number of labels that count. */
+  num_items_in_batch?: number | null;
+  /** Labels that do not count. Default: -100. */
+  ignore_index?: number;
+  /** [B, L]: the tokens that come next, in place of `labels`. */
+  shift_labels?: Ids | null;
+}
+
+/**
+ * Cross-entropy of the next token, as Transformers' `ForCausalLMLoss`.
+ *
+ * @param logits float32 [B, L, V]
+ * @param labels [B, L]: the tokens themselves; they are shifted here
+ * @param vocab_size V
+ * @returns a scalar; NaN where no label counts
+ * @throws ShapeError where the sizes do not go together, or a label is no token
+ */
+export function lossFunction(
+  logits: Tensor,
+  labels: Ids | null,
+  vocab_size: number,
+  options: LossFunctionOptions = {},
+): Tensor {
+  checkOptions("loss_function", options, ["num_items_in_batch", "ignore_index", "shift_labels"]);
+  const { num_items_in_batch, ignore_index = IGNORED, shift_labels } = options;
+  checkTensor("logits", logits, [-1, -1, vocab_size], "rows, columns, vocab_size", "float32");
+  const counted = (name: string, ids: Ids | null | undefined): number[][] | undefined =>
+    ids ? idRows(name, ids).map((row) => row.map((id) => (id === ignore_index ? IGNORED : id))) : undefined;
+  const targets = lossTargets({
+    labels: counted("labels", labels),
+    shift_labels: counted("shift_labels", shift_labels),
+  });
+  if (!targets) throw new OptionError("loss_function: give labels, or shift_labels", { where: "labels" });
+  return causalLMLoss(logits, targets, num_items_in_batch ?? undefined);
 }

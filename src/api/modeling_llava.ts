@@ -1,187 +1,21 @@
-import { Callable } from "../base/callable.ts";
-import { OptionError } from "../base/errors.ts";
+import { OptionError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { generate } from "../generation/generate.ts";
 import type { GenerateOptions } from "../generation/generate_options.ts";
 import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
-import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
-import type { ModelOutput } from "../models/model_output.ts";
-import type { Module, Parameter } from "../nn/module.ts";
-import { BYTES } from "../tensor/dtype.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
-import { sizeOf, Tensor } from "../tensor/tensor.ts";
-import { type DeviceLimits, deviceLimits } from "./device_limits.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { OutputEmbeddings } from "./embeddings.ts";
 import { FORWARD_OPTIONS, type LlavaForwardOptions, prepareForward } from "./forward_inputs.ts";
 import { LlavaGenerationModel } from "./generation_adapter.ts";
-import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
-import { freeParameters, type LlavaRuntime } from "./llava_runtime.ts";
-import type { LoadedTensor } from "./loading.ts";
-import { causalLMLoss, countedColumns, lossTargets } from "./loss.ts";
-import {
-  type BaseModelOutputWithPooling,
-  LlavaCausalLMOutputWithPast,
-  LlavaModelOutputWithPast,
-} from "./outputs.ts";
+import { causalLMLoss, countedColumns, lossFunction, lossTargets } from "./loss.ts";
+import { LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast } from "./outputs.ts";
+import { placeholderMask } from "./placeholder_mask.ts";
+import { type PrepareInputsOptions, prepareInputs } from "./prepare_inputs.ts";
 import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
+import { LlavaPreTrainedModel } from "./pretrained_model.ts";
 import { loadRandom, type RandomModelOptions } from "./random_model.ts";
-import { type SavePretrainedOptions, savePretrained } from "./save_pretrained.ts";
-import type { KeptDType } from "./weight_storage.ts";
-
-/** `forward`, and calling the model itself. */
-interface Forward<Options, Output> {
-  (options: Options & { return_dict: false }): Promise<unknown[]>;
-  (options: Options): Promise<Output>;
-}
-
-const CallableModel = Callable as unknown as abstract new <Options, Output>() => Callable<
-  [Options],
-  Promise<Output | unknown[]>
-> &
-  Forward<Options, Output>;
-
-/** What `LlavaModel` and `LlavaForConditionalGeneration` have in common. */
-abstract class LlavaPreTrainedModel<
-  Options extends LlavaForwardOptions,
-  Output extends ModelOutput,
-> extends CallableModel<Options, Output> {
-  readonly config: LlavaConfig;
-  readonly #dtype: KeptDType;
-  protected readonly runtime: LlavaRuntime;
-  readonly #root: Module;
-  readonly #tensors: readonly LoadedTensor[];
-
-  protected constructor({ runtime, dtype, tensors }: LoadedModel, root: Module) {
-    super();
-    this.#tensors = tensors;
-    this.config = runtime.config;
-    this.#dtype = dtype;
-    this.runtime = runtime;
-    this.#root = root;
-  }
-
-  /** What most of the weights are kept in. */
-  get dtype(): KeptDType {
-    return this.#dtype;
-  }
-
-  /** What computes: `reference`, `native`, `wasm` or `webgpu`. */
-  get device(): string {
-    return this.runtime.device.kind;
-  }
-
-  /** What computes, and why, in one line. */
-  get deviceDescription(): string {
-    return this.runtime.device.description;
-  }
-
-  /** Threads that compute. */
-  get threads(): number {
-    return this.runtime.device.threads;
-  }
-
-  /** Bytes held on the device: weights, caches, features. */
-  get deviceBytes(): number {
-    return this.runtime.device.bytes;
-  }
-
-  /** One pass. Outputs are float32 and on the host; past_key_values stays on the device. */
-  forward(options: Options & { return_dict: false }): Promise<unknown[]>;
-  forward(options: Options): Promise<Output>;
-  async forward(options: Options): Promise<Output | unknown[]> {
-    return this.#shown(await this.compute(options), options);
-  }
-
-  #shown<Shown extends ModelOutput>(
-    output: Shown,
-    { return_dict }: { return_dict?: boolean | null },
-  ): Shown | unknown[] {
-    const tuple = (return_dict ?? this.config.return_dict) === false;
-    return tuple ? output.to_tuple() : output;
-  }
-
-  override __call__(options: Options): Promise<Output | unknown[]> {
-    return this.forward(options);
-  }
-
-  protected abstract compute(options: Options): Promise<Output>;
-
-  /**
-   * What the language model is given of pictures.
-   *
-   * @throws ShapeError where the pictures have not the tower's size
-   */
-  get_image_features(options: ImageFeatureOptions & { return_dict: false }): Promise<unknown[]>;
-  get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling>;
-  async get_image_features(options: ImageFeatureOptions): Promise<BaseModelOutputWithPooling | unknown[]> {
-    return this.#shown(await imageFeatures(this.runtime, options), options);
-  }
-
-  /**
-   * How many numbers the model has. A shared matrix counts once.
-   *
-   * @param options.exclude_embeddings leaves out the matrix of the tokens' embeddings
-   */
-  num_parameters(options: { exclude_embeddings?: boolean } = {}): number {
-    checkOptions("num_parameters", options, ["exclude_embeddings"]);
-    const parameters = new Set<Parameter>(
-      [...this.#root.named_parameters()].map(([, parameter]) => parameter),
-    );
-    if (options.exclude_embeddings) parameters.delete(this.runtime.model.language_model.embed_tokens.weight);
-    return [...parameters].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  }
-
-  /** Bytes of the weights on the device. */
-  get_memory_footprint(): number {
-    const parameters = new Set<Parameter>(
-      [...this.#root.named_parameters()].map(([, parameter]) => parameter),
-    );
-    return [...parameters].reduce((sum, { value }) => sum + sizeOf(value.shape) * BYTES[value.dtype], 0);
-  }
-
-  /** Whether the class has `generate`. */
-  can_generate(): boolean {
-    return "generate" in this;
-  }
-
-  /**
-   * Writes config and weights into a folder, under the names that the checkpoint had, for Transformers or for here.
-   */
-  async save_pretrained(save_directory: string, options: SavePretrainedOptions = {}): Promise<void> {
-    const { config, dtype } = this;
-    const { device } = this.runtime;
-    const architecture = this.constructor.name;
-    await savePretrained(
-      save_directory,
-      {
-        config,
-        dtype,
-        device,
-        architecture,
-        tensors: this.#tensors,
-        generation_config: this.savedGeneration(),
-      },
-      options,
-    );
-  }
-
-  /** Settings of `generate`, for a model that has them. */
-  protected savedGeneration(): GenerationConfig | undefined {
-    return undefined;
-  }
-
-  /** What the device reaches at most. Takes some seconds. */
-  deviceLimits(): Promise<DeviceLimits> {
-    return deviceLimits(this.runtime.device);
-  }
-
-  /** Gives all memory back. The model cannot be used afterwards. */
-  async dispose(): Promise<void> {
-    freeParameters(this.#root);
-    this.runtime.pool.dispose();
-    await this.runtime.device.dispose();
-  }
-}
 
 /** Vision tower, projector and language model, without the head that predicts tokens. */
 export class LlavaModel extends LlavaPreTrainedModel<LlavaForwardOptions, LlavaModelOutputWithPast> {
@@ -192,7 +26,42 @@ export class LlavaModel extends LlavaPreTrainedModel<LlavaForwardOptions, LlavaM
    */
   static async from_pretrained(name: string, options: ModelFromPretrainedOptions = {}): Promise<LlavaModel> {
     const loaded = await loadPretrained(name, options, ({ body }) => body, ["lm_head."]);
-    return new LlavaModel(loaded, loaded.runtime.body);
+    return new LlavaModel(loaded);
+  }
+
+  /** @param loaded what `from_pretrained` has read: a model is not made from a config alone */
+  constructor(loaded: LoadedModel) {
+    if (!loaded.runtime) {
+      throw new UnsupportedError("LlavaModel is made with await LlavaModel.from_pretrained(name)", {
+        where: "LlavaModel",
+      });
+    }
+    super(loaded, loaded.runtime.body);
+  }
+
+  /** The model itself. */
+  get base_model(): this {
+    return this;
+  }
+
+  /**
+   * Where pictures go: 1 at their placeholders and 0 elsewhere, [B, L, 1].
+   *
+   * @param input_ids [B, L]; null: placeholders are found among the embeddings
+   * @param inputs_embeds [B, L, D]
+   * @param image_features the rows of all pictures
+   * @throws ShapeError where there are not as many placeholders as rows
+   */
+  get_placeholder_mask(
+    input_ids: Ids | null,
+    inputs_embeds: Tensor,
+    image_features: Tensor,
+  ): Promise<Tensor> {
+    return placeholderMask(this.runtime, input_ids, inputs_embeds, image_features);
+  }
+
+  protected override decode(options: LlavaForwardOptions): Promise<LlavaModelOutputWithPast> {
+    return this.compute(options);
   }
 
   protected override async compute(options: LlavaForwardOptions): Promise<LlavaModelOutputWithPast> {
@@ -258,6 +127,7 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
   }
 
   readonly #generation: LlavaGenerationModel;
+  #body: LlavaModel | undefined;
 
   private constructor(loaded: LoadedModel) {
     super(loaded, loaded.runtime.root);
@@ -271,6 +141,48 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
 
   set generation_config(config: GenerationConfig) {
     this.#generation.generation_config = config;
+  }
+
+  /** The model without its head: a view of the same weights. */
+  get base_model(): LlavaModel {
+    this.#body ??= new LlavaModel(this.loaded);
+    return this.#body;
+  }
+
+  /** As `base_model`. */
+  get model(): LlavaModel {
+    return this.base_model;
+  }
+
+  /** The head that gives each token a score. */
+  get_output_embeddings(): OutputEmbeddings {
+    return new OutputEmbeddings(this.runtime);
+  }
+
+  /** Cross-entropy of the next token, as `forward` computes it of `labels`. */
+  get loss_function(): typeof lossFunction {
+    return lossFunction;
+  }
+
+  /** Makes the head use the table of token embeddings, where the config says so. */
+  tie_weights(): void {
+    if (!this.config.tie_word_embeddings) return;
+    const { head, model } = this.runtime;
+    const { weight } = model.language_model.embed_tokens;
+    if (head.weight === weight) return;
+    const { weight: own } = head;
+    head.weight = weight;
+    this.loaded.tensors = this.loaded.tensors.filter(({ parameter }) => parameter !== own);
+    own.free();
+  }
+
+  /** The arguments of `forward` for the next step of a generation that is written by hand. */
+  prepare_inputs_for_generation(input_ids: Ids, options: PrepareInputsOptions = {}): Record<string, unknown> {
+    return prepareInputs(input_ids, options);
+  }
+
+  protected override decode(options: LlavaForwardOptions): Promise<LlavaModelOutputWithPast> {
+    return this.base_model.forward(options);
   }
 
   protected override savedGeneration(): GenerationConfig {
