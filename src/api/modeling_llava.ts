@@ -3,6 +3,7 @@ import { checkOptions } from "../base/options.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { generate } from "../generation/generate.ts";
 import type { GenerateOptions } from "../generation/generate_options.ts";
+import { generationModel } from "../generation/generation_model.ts";
 import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -126,21 +127,22 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
     return new LlavaForConditionalGeneration(await loadRandom(shape, options));
   }
 
-  readonly #generation: LlavaGenerationModel;
   #body: LlavaModel | undefined;
+  /** What `generate` works with. */
+  readonly [generationModel]: LlavaGenerationModel;
 
   private constructor(loaded: LoadedModel) {
     super(loaded, loaded.runtime.root);
-    this.#generation = new LlavaGenerationModel(loaded.runtime, loaded.generation_config);
+    this[generationModel] = new LlavaGenerationModel(loaded.runtime, loaded.generation_config);
   }
 
   /** The checkpoint's settings of `generate`; may be changed. */
   get generation_config(): GenerationConfig {
-    return this.#generation.generation_config;
+    return this[generationModel].generation_config;
   }
 
   set generation_config(config: GenerationConfig) {
-    this.#generation.generation_config = config;
+    this[generationModel].generation_config = config;
   }
 
   /** The model without its head: a view of the same weights. */
@@ -197,7 +199,7 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
   generate(options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
   generate(options: GenerateOptions): Promise<Tensor>;
   generate(options: GenerateOptions): Promise<Tensor | GenerateDecoderOnlyOutput> {
-    return generate(this.#generation, options);
+    return generate(this[generationModel], options);
   }
 
   protected override async compute(

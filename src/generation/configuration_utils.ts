@@ -226,7 +226,7 @@ export class GenerationConfig extends Fields {
   get_generation_mode({ assistant_model = null }: { assistant_model?: unknown } = {}): GenerationMode {
     const base = this.#baseMode();
     const assisted =
-      assistant_model !== null ||
+      (assistant_model !== null && assistant_model !== undefined) ||
       this.use_mtp === true ||
       this.prompt_lookup_num_tokens !== null ||
       this.assistant_early_exit !== null;

@@ -41,16 +41,17 @@ async function decode(
   const { signal, streamer } = options;
   signal?.throwIfAborted();
   const config = effectiveSettings(settings, options.generation_config ?? undefined, model.generation_config);
-  const makeStrategy = strategyOf(config.get_generation_mode());
+  const makeStrategy = strategyOf(config.get_generation_mode({ assistant_model: options.assistant_model }));
   const rows = promptRows(options, config);
   warnOfRightPadding(rows);
   checkTogether(options, config, rows);
   Object.assign(config, lengthsOf(config, rows.tokens[0].length, rows.length - rows.tokens[0].length));
+  const pictures = pick(rest, model.pictureArguments);
   const source = await model.encode({
     input_ids: rows.tokens[0].length > 0 ? rows.tokens : undefined,
     cached: rows.cached,
     inputs_embeds: options.inputs_embeds ?? undefined,
-    pictures: pick(rest, model.pictureArguments),
+    pictures,
     signal,
   });
   const given = options.past_key_values ?? undefined;
@@ -66,9 +67,11 @@ async function decode(
       config,
       rows,
       prompts,
+      pictures,
       caches,
       newColumns: rows.length - rows.cached,
     });
+    await strategy.begin?.();
     await model.scheduler.add(strategy);
     strategy.finish();
     streamer?.end();

@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
 import { GENERATION_FIELDS } from "./generation_fields.ts";
 import type { GenerationInputs } from "./generation_inputs.ts";
+import type { Generating } from "./generation_model.ts";
 import type { LogitsProcessFunction } from "./logits_process/base.ts";
 import type { StoppingFunction, StoppingTokenizer } from "./stopping_criteria.ts";
 import type { BaseStreamer } from "./streamers.ts";
@@ -26,6 +27,8 @@ export interface GenerateOptions extends GenerationSettings, GenerationInputs {
   prefix_allowed_tokens_fn?: ((batch_id: number, input_ids: Tensor) => number[]) | null;
   /** Told of every token. One row only. */
   streamer?: BaseStreamer | null;
+  /** A smaller model with the same tokenizer that goes ahead. One row only. */
+  assistant_model?: Generating | null;
   /** Needed for `stop_strings`. */
   tokenizer?: StoppingTokenizer | null;
   /** Our own: sampling with the same seed gives the same tokens. */
@@ -43,6 +46,7 @@ const ARGUMENTS = [
   "logits_processor",
   "stopping_criteria",
   "prefix_allowed_tokens_fn",
+  "assistant_model",
   "streamer",
   "tokenizer",
   "seed",
@@ -51,7 +55,6 @@ const ARGUMENTS = [
 
 /** Arguments of Transformers' `generate` that this version does not have. */
 const UNSUPPORTED: readonly string[] = [
-  "assistant_model",
   "assistant_tokenizer",
   "negative_prompt_ids",
   "negative_prompt_attention_mask",

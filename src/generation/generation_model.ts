@@ -1,3 +1,4 @@
+import { OptionError } from "../base/errors.ts";
 import type { Value } from "../devices/device.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -39,4 +40,24 @@ export interface GenerationModel {
   /** Checks ids, encodes pictures; undefined where every row is a token's embedding. */
   encode(inputs: PromptInputs): Promise<PromptSource | undefined>;
   newCache(batch: number): DynamicCache;
+}
+
+/** Where a model that has `generate` keeps what it works with. */
+export const generationModel: unique symbol = Symbol("generation model");
+
+/** A model that has `generate`. */
+export interface Generating {
+  readonly [generationModel]: GenerationModel;
+}
+
+/** @throws OptionError where it is no model that has `generate` */
+export function generationModelOf(assistant_model: unknown): GenerationModel {
+  if (typeof assistant_model === "object" || typeof assistant_model === "function") {
+    if (assistant_model && generationModel in assistant_model) {
+      return (assistant_model as Generating)[generationModel];
+    }
+  }
+  throw new OptionError("assistant_model: expected a loaded model that has generate()", {
+    where: "assistant_model",
+  });
 }

@@ -30,7 +30,6 @@ const UNSUPPORTED: readonly (readonly [name: keyof GenerationSettings, off: read
   ["dola_layers", []],
   ["constraints", []],
   ["force_words_ids", []],
-  ["prompt_lookup_num_tokens", []],
   ["assistant_early_exit", []],
   ["guidance_scale", [1]],
   ["token_healing", [false]],

@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../base/errors.ts";
+import { AssistedDecoding } from "./assisted_decoding.ts";
 import type { GenerationMode } from "./configuration_utils.ts";
 import { Decoding } from "./decoding.ts";
 import type { GenerationCall, Strategy } from "./strategy.ts";
@@ -7,6 +8,7 @@ import type { GenerationCall, Strategy } from "./strategy.ts";
 const STRATEGIES: Partial<Record<GenerationMode, (call: GenerationCall) => Strategy>> = {
   greedy_search: (call) => new Decoding(call),
   sample: (call) => new Decoding(call),
+  assisted_generation: (call) => new AssistedDecoding(call),
 };
 
 /**

@@ -20,6 +20,8 @@ export interface GenerationCall {
   rows: PromptRows;
   /** [B]: what is to be computed first. */
   prompts: readonly Prompt[];
+  /** Arguments that say what the pictures are. */
+  pictures: Readonly<Record<string, unknown>>;
   /** A row for each prompt. */
   caches: DynamicCache;
   /** Columns of the prompts, padding included, that the caches do not hold yet. */
@@ -33,6 +35,8 @@ export interface Strategy extends Group {
   readonly steps: StepOutputs;
   /** A row for each row of `tokens`. They may be others than those that the call began with, which are then gone. */
   readonly caches: DynamicCache;
+  /** Feeds the sequences, where that takes time. Before the first step. */
+  begin?(): Promise<void>;
   /** Writes into the caches which columns they hold. After the last step. */
   finish(): void;
   /** Gives back what only the computation needed. Whether it went well or not. */

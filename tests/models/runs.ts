@@ -1,0 +1,191 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
+import type { GenerateOptions } from "../../src/generation/generate_options.ts";
+import { GenerateDecoderOnlyOutput } from "../../src/generation/generation_output.ts";
+import { BaseStreamer } from "../../src/generation/streamers.ts";
+import type { Tensor } from "../../src/tensor/tensor.ts";
+import { Expected, folderOf } from "./expected.ts";
+
+/** Shape, sum of numbers times cos(0.7 i + 0.3), norm, how many are infinite. */
+export type Digest = [shape: number[], sum: number, norm: number, infinite: number];
+
+/** A call of `generate` as scripts/fixtures/generate_runs.py records it. */
+export interface Run {
+  checkpoint: string;
+  inputs: string;
+  options: GenerateOptions;
+  assistant?: string;
+  assistant_config?: Record<string, unknown>;
+  /** Tokens that the streamer was given at a time. */
+  puts?: number[];
+  num_assistant_tokens?: number;
+  error?: string;
+  sequences?: number[][];
+  scores?: Digest[];
+  logits?: Digest[];
+  hidden_states?: Digest[][];
+  attentions?: Digest[][];
+  cached?: number;
+}
+
+export function recordedRuns(file: string): Run[] {
+  const url = new URL(`../fixtures/generation/${file}`, import.meta.url);
+  return (JSON.parse(readFileSync(url, "utf8")) as { runs: Run[] }).runs;
+}
+
+/** What a run is called. */
+export function nameOf({ checkpoint, inputs, options, assistant, assistant_config }: Run): string {
+  const draft = assistant ? ` after ${assistant} ${JSON.stringify(assistant_config)}` : "";
+  return `${checkpoint}, ${inputs}: ${JSON.stringify(options).slice(0, 160)}${draft}`;
+}
+
+/** Loaded checkpoints, each once. */
+export class Checkpoints {
+  readonly #models = new Map<string, Promise<LlavaForConditionalGeneration>>();
+  readonly #facts = new Map<string, Promise<Expected>>();
+
+  model(name: string, copy = ""): Promise<LlavaForConditionalGeneration> {
+    const loaded = this.#models.get(name + copy) ?? load(name);
+    this.#models.set(name + copy, loaded);
+    return loaded;
+  }
+
+  facts(name: string): Promise<Expected> {
+    const facts = this.#facts.get(name) ?? Expected.read(name);
+    this.#facts.set(name, facts);
+    return facts;
+  }
+
+  async dispose(): Promise<void> {
+    for (const model of this.#models.values()) await (await model).dispose();
+  }
+}
+
+async function load(name: string): Promise<LlavaForConditionalGeneration> {
+  const model = await LlavaForConditionalGeneration.from_pretrained(folderOf(name));
+  model.generation_config.eos_token_id = null;
+  return model;
+}
+
+/** What is continued; scripts/fixtures/generate_runs.py has the same. */
+async function inputsOf(
+  kind: string,
+  expected: Expected,
+  model: LlavaForConditionalGeneration,
+): Promise<GenerateOptions> {
+  const { input_ids, attention_mask } = expected.facts;
+  const [first, second] = input_ids;
+  const own = second.slice(attention_mask[1].indexOf(1));
+  const inputs_embeds = expected.tensor("text.embeds");
+  switch (kind) {
+    case "batch":
+      return { input_ids, attention_mask, ...expected.pictures() };
+    case "single":
+      return { input_ids: [own], ...expected.pictures(2) };
+    case "text":
+      return { input_ids: [first.slice(-5)] };
+    case "twice":
+      return { input_ids: [[...first.slice(-5), ...first.slice(-6, -2), ...first.slice(-5, -1)]] };
+    case "texts":
+      return {
+        input_ids: [first.slice(-5), second.slice(-5)],
+        attention_mask: [
+          [0, 0, 1, 1, 1],
+          [1, 1, 1, 1, 1],
+        ],
+      };
+    case "embeds":
+      return { inputs_embeds };
+    case "both":
+      return { inputs_embeds, input_ids: [first.slice(-5)] };
+    case "picture embeds": {
+      const { hidden_states } = await model({ input_ids: [own], output_hidden_states: true });
+      return { inputs_embeds: hidden_states?.[0], ...expected.pictures(2) };
+    }
+    case "mask":
+      return { attention_mask: [[1]] };
+    default:
+      return {};
+  }
+}
+
+class Puts extends BaseStreamer {
+  readonly sizes: number[] = [];
+
+  put(value: Tensor): void {
+    this.sizes.push(value.data.length);
+  }
+
+  end(): void {
+    this.sizes.shift();
+  }
+}
+
+/** Does what was recorded, and compares everything. */
+export async function repeatRun(checkpoints: Checkpoints, run: Run): Promise<void> {
+  const model = await checkpoints.model(run.checkpoint);
+  const facts = await checkpoints.facts(run.checkpoint);
+  const streamer = run.puts ? new Puts() : undefined;
+  const options: GenerateOptions = {
+    ...(await inputsOf(run.inputs, facts, model)),
+    do_sample: false,
+    pad_token_id: 0,
+    ...run.options,
+    streamer,
+  };
+  if (run.assistant) {
+    const assistant = await checkpoints.model(run.assistant, " as draft");
+    const settings = assistant.generation_config;
+    settings.num_assistant_tokens = null;
+    settings.num_assistant_tokens_schedule = null;
+    settings.assistant_confidence_threshold = null;
+    settings.update({ ...run.assistant_config });
+    options.assistant_model = assistant;
+  }
+  if (run.error !== undefined) {
+    await expect(model.generate(options)).rejects.toThrow();
+    return;
+  }
+  const out: Tensor | GenerateDecoderOnlyOutput = await model.generate(options);
+  const sequences = out instanceof GenerateDecoderOnlyOutput ? out.sequences : out;
+  expect(sequences.tolist()).toEqual(run.sequences);
+  if (run.puts) expect(streamer?.sizes).toEqual(run.puts);
+  if (run.num_assistant_tokens !== undefined) {
+    const { generation_config } = await checkpoints.model(run.assistant ?? "", " as draft");
+    expect(generation_config.num_assistant_tokens).toBe(run.num_assistant_tokens);
+  }
+  if (!(out instanceof GenerateDecoderOnlyOutput)) return;
+  for (const key of ["scores", "logits"] as const) {
+    expect(out[key]?.length).toBe(run[key]?.length);
+    for (const [step, digest] of (run[key] ?? []).entries()) expectDigest(out[key]?.[step], digest);
+  }
+  for (const key of ["hidden_states", "attentions"] as const) {
+    expect(out[key]?.length).toBe(run[key]?.length);
+    for (const [step, layers] of (run[key] ?? []).entries()) {
+      expect(out[key]?.[step].length).toBe(layers.length);
+      for (const [layer, digest] of layers.entries()) expectDigest(out[key]?.[step][layer], digest);
+    }
+  }
+  if (run.cached !== undefined) expect(out.past_key_values?.get_seq_length()).toBe(run.cached);
+  out.past_key_values?.dispose();
+}
+
+/** Share of the norm by which float32 results may differ. */
+const TOLERANCE = 5e-6;
+
+function expectDigest(tensor: Tensor | undefined, [shape, sum, norm, infinite]: Digest): void {
+  expect(tensor?.shape).toEqual(shape);
+  let [own, squares, count] = [0, 0, 0];
+  for (const [i, value] of (tensor as Tensor).data.entries()) {
+    if (!Number.isFinite(Number(value))) count++;
+    else {
+      own += Number(value) * Math.cos(0.7 * i + 0.3);
+      squares += Number(value) ** 2;
+    }
+  }
+  expect(count).toBe(infinite);
+  const scale = Math.max(norm, 1e-3);
+  expect(Math.abs(Math.sqrt(squares) - norm) / scale).toBeLessThan(TOLERANCE);
+  expect(Math.abs(own - sum) / scale).toBeLessThan(TOLERANCE);
+}
