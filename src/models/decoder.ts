@@ -4,6 +4,7 @@ import { add } from "../nn/functional.ts";
 import type { CacheShape, LayerCache } from "../nn/kv_cache.ts";
 import { Embedding, Linear, RMSNorm } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
+import { ProductInput } from "../nn/packed_product.ts";
 import { type Rotary, rotate } from "../nn/rotary.ts";
 import type { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
@@ -52,9 +53,10 @@ class DecoderAttention extends Module {
   // [T, D] -> [T, D]
   forward(x: Value, rows: Rows, rotary: Rotary, cache: LayerCache, trace?: Trace): Value {
     const { heads, kv_heads } = this.#heads;
-    const q = rotate(this.q_proj.forward(x), heads, rotary); // [T, H*d]
-    const k = rotate(this.k_proj.forward(x), kv_heads, rotary); // [T, Hkv*d]
-    const v = this.v_proj.forward(x);
+    const input = new ProductInput(x);
+    const q = rotate(this.q_proj.product(input), heads, rotary); // [T, H*d]
+    const k = rotate(this.k_proj.product(input), kv_heads, rotary); // [T, Hkv*d]
+    const v = this.v_proj.product(input);
     return this.o_proj.forward(cachedAttention(q, k, v, rows, cache, this.#heads, trace));
   }
 }

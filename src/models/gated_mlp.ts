@@ -3,6 +3,7 @@ import { type ActivationName, activationNamed } from "../kernels/activation.ts";
 import { gated } from "../nn/functional.ts";
 import { Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
+import { ProductInput } from "../nn/packed_product.ts";
 
 /** down(act(gate(x)) * up(x)) */
 export class GatedMLP extends Module {
@@ -22,6 +23,9 @@ export class GatedMLP extends Module {
 
   // [T, D] -> [T, D]
   forward(x: Value): Value {
-    return this.down_proj.forward(gated(this.gate_proj.forward(x), this.up_proj.forward(x), this.#act));
+    const input = new ProductInput(x);
+    return this.down_proj.forward(
+      gated(this.gate_proj.product(input), this.up_proj.product(input), this.#act),
+    );
   }
 }

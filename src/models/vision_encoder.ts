@@ -4,6 +4,7 @@ import { fullAttention } from "../nn/attention.ts";
 import { act, add, interpolatePositions } from "../nn/functional.ts";
 import { LayerNorm, Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
+import { ProductInput } from "../nn/packed_product.ts";
 import type { Trace } from "../nn/trace.ts";
 import type { VisionConfig } from "./vision_config.ts";
 
@@ -32,7 +33,8 @@ class VisionAttention extends Module {
   // [T, D] -> [T, D]
   forward(x: Value, lengths: readonly number[], trace?: Trace): Value {
     const heads = { heads: this.#heads, kv_heads: this.#heads, head_dim: x.shape[1] / this.#heads };
-    const [q, k, v] = [this.q_proj.forward(x), this.k_proj.forward(x), this.v_proj.forward(x)];
+    const input = new ProductInput(x);
+    const [q, k, v] = [this.q_proj, this.k_proj, this.v_proj].map((layer) => layer.product(input));
     return this.out_proj.forward(fullAttention(q, k, v, lengths, heads, trace));
   }
 }

@@ -5,7 +5,7 @@ import { layerNorm, rmsNorm } from "../kernels/norm.ts";
 import { embedding } from "../kernels/rows.ts";
 import { scale } from "../kernels/scale.ts";
 import { type Loss, Module, Parameter } from "./module.ts";
-import { packedProduct } from "./packed_product.ts";
+import { ProductInput, packedProduct } from "./packed_product.ts";
 
 /** y = x W^T + b */
 export class Linear extends Module {
@@ -21,7 +21,13 @@ export class Linear extends Module {
 
   // [T, in] -> [T, out]
   forward(x: Value): Value {
-    if (this.weight.format) return packedProduct(x, this.weight, this.weight.format, this.bias);
+    return this.product(new ProductInput(x));
+  }
+
+  /** The same, for an input that several layers share. */
+  product(input: ProductInput): Value {
+    const { x } = input;
+    if (this.weight.format) return packedProduct(input, this.weight, this.weight.format, this.bias);
     return x.device.run(linear, { x, weight: this.weight.value, bias: this.bias?.value }, {});
   }
 }

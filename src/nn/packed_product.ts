@@ -5,14 +5,38 @@ import { packedLinear } from "../kernels/formats/packed_linear.ts";
 import { quantiseRows } from "../kernels/formats/quantise_rows.ts";
 import type { Parameter } from "./module.ts";
 
-/** x W^T + b, of a packed weight [N, K]: x is rounded to 8 bits in blocks of 32 first. [T, K] -> [T, N] */
+/**
+ * The input of one or several products within a step. Where weights are packed it is rounded to 8 bits in blocks of 32,
+ * once for all of them.
+ */
+export class ProductInput {
+  readonly x: Value;
+  /** Rounded, by the code that weights have for zero. */
+  readonly #rounded = new Map<number, Value>();
+
+  /** @param x [T, K] */
+  constructor(x: Value) {
+    this.x = x;
+  }
+
+  /** Rows as `packedLinear` takes them. */
+  rounded(format: FormatName): Value {
+    const { zero } = FORMATS[format];
+    const known = this.#rounded.get(zero);
+    if (known) return known;
+    const rows = this.x.device.run(quantiseRows, { x: this.x }, { zero });
+    this.#rounded.set(zero, rows);
+    return rows;
+  }
+}
+
+/** x W^T + b, of a packed weight [N, K]. [T, K] -> [T, N] */
 export function packedProduct(
-  x: Value,
+  input: ProductInput,
   weight: Parameter,
   format: FormatName,
   bias: Parameter | undefined,
 ): Value {
-  const rows = x.device.run(quantiseRows, { x }, { zero: FORMATS[format].zero });
-  const inputs = { x: rows, weight: weight.value, bias: bias?.value };
-  return x.device.run(packedLinear, inputs, { format, N: weight.shape[0] });
+  const inputs = { x: input.rounded(format), weight: weight.value, bias: bias?.value };
+  return input.x.device.run(packedLinear, inputs, { format, N: weight.shape[0] });
 }

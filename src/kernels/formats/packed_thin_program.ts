@@ -19,6 +19,9 @@ import { QUANTISED_BYTES } from "./quantise_rows.ts";
 /** Groups of 16 rows of the weight in a tile of work. */
 const GROUPS = 4;
 
+/** How many blocks further on memory is asked for. */
+const AHEAD = 4;
+
 /** Input rows that are multiplied straight from the packed weight. */
 export function thinRows({ registers, lanes }: Target): number {
   if (registers === 32) return 8;
@@ -97,10 +100,19 @@ function multiply(
           t,
           sums.slice(t, t + cut.MR).map((row) => row.slice(v, v + cut.NV)),
         );
+    // One row is read as fast as memory gives it; with more, the products keep the processor from reading ahead.
+    if (T > 1) prefetchBlock(w, shape, AHEAD, Math.ceil(columns / GROUP));
     w.advance(format.groupBytes);
     x.advance(QUANTISED_BYTES);
   });
   return sums;
+}
+
+/** Asks for the block that lies `ahead` blocks further on, in each of some groups. */
+function prefetchBlock(w: Cursor, { format, K }: PackedShape, ahead: number, groups: number): void {
+  for (let g = 0; g < groups; g++)
+    for (let line = 0; line < format.groupBytes; line += 64)
+      w.prefetch((g * (K / BLOCK) + ahead) * format.groupBytes + line);
 }
 
 /** One block of some vectors of the weight's rows, with some rows of the input. */

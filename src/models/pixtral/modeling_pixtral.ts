@@ -4,6 +4,7 @@ import { fullAttention } from "../../nn/attention.ts";
 import { add, patches, takeRows } from "../../nn/functional.ts";
 import { Linear, PatchConv2d, RMSNorm } from "../../nn/layers.ts";
 import { Module } from "../../nn/module.ts";
+import { ProductInput } from "../../nn/packed_product.ts";
 import { type Rotary, rotaryOfAngles, rotate } from "../../nn/rotary.ts";
 import type { Trace } from "../../nn/trace.ts";
 import { GatedMLP } from "../gated_mlp.ts";
@@ -39,9 +40,10 @@ class PixtralAttention extends Module {
   // [T, D] -> [T, D]
   forward(x: Value, lengths: readonly number[], rotary: Rotary, trace: Trace): Value {
     const heads = { heads: this.#heads, kv_heads: this.#heads, head_dim: x.shape[1] / this.#heads };
-    const q = rotate(this.q_proj.forward(x), this.#heads, rotary);
-    const k = rotate(this.k_proj.forward(x), this.#heads, rotary);
-    return this.o_proj.forward(fullAttention(q, k, this.v_proj.forward(x), lengths, heads, trace));
+    const input = new ProductInput(x);
+    const q = rotate(this.q_proj.product(input), this.#heads, rotary);
+    const k = rotate(this.k_proj.product(input), this.#heads, rotary);
+    return this.o_proj.forward(fullAttention(q, k, this.v_proj.product(input), lengths, heads, trace));
   }
 }
 
