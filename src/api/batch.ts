@@ -33,7 +33,7 @@ export interface BatchOptions {
   past?: DynamicCache;
   /** No cache is kept: positions that start anew are then separate sequences in one row, as in Transformers. */
   packed: boolean;
-  /** [B, L]: columns whose results are needed although they are padding. */
+  /** `[B, L]`: columns whose results are needed although they are padding. */
   needed?: boolean[][];
 }
 

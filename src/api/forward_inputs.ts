@@ -11,9 +11,9 @@ import type { BaseModelOutputWithPooling } from "./outputs.ts";
 export interface LlavaForwardOptions {
   /** [B, L] */
   input_ids?: Ids | null;
-  /** [N, C, S, S]: the pictures of all rows, in the order of their placeholders. */
+  /** `[N, C, S, S]`: the pictures of all rows, in the order of their placeholders. */
   pixel_values?: Tensor | null;
-  /** [N, 2]: height and width of each picture without padding, for a tower that takes pictures of any size. */
+  /** `[N, 2]`: height and width of each picture without padding, for a tower that takes pictures of any size. */
   image_sizes?: Ids | null;
   /** [B, L], or [B, cached + L]: 1 for tokens, 0 for padding. */
   attention_mask?: Ids | null;

@@ -110,7 +110,7 @@ export class LlavaGenerationModel implements GenerationModel {
   }
 }
 
-/** [B, L]: every row of the embeddings. */
+/** `[B, L]`: every row of the embeddings. */
 function everyRow({ shape: [B, L] }: Tensor): number[][] {
   return Array.from({ length: B }, (_, b) => Array.from({ length: L }, (_, c) => b * L + c));
 }

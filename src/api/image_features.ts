@@ -13,7 +13,7 @@ import { BaseModelOutputWithPooling } from "./outputs.ts";
 export interface ImageFeatureOptions {
   /** [N, C, H, W] */
   pixel_values: Tensor;
-  /** [N, 2]: height and width of each picture without padding, for a tower that takes pictures of any size. */
+  /** `[N, 2]`: height and width of each picture without padding, for a tower that takes pictures of any size. */
   image_sizes?: Ids | null;
   /** Takes pictures of any size, by stretching the positions of a tower that has learned them. */
   interpolate_pos_encoding?: boolean | null;

@@ -8,18 +8,18 @@ const IGNORED = -100;
 
 /** How labels are given. */
 export interface LossOptions {
-  /** [B, L]: the tokens themselves; they are shifted here. -100: not counted. */
+  /** `[B, L]`: the tokens themselves; they are shifted here. -100: not counted. */
   labels?: number[][];
-  /** [B, L]: the tokens that come next, shifted already. Wins over `labels`. */
+  /** `[B, L]`: the tokens that come next, shifted already. Wins over `labels`. */
   shift_labels?: number[][];
 }
 
-/** [B, L]: what each column should predict; -100 where nothing is counted. */
+/** `[B, L]`: what each column should predict; -100 where nothing is counted. */
 export function lossTargets({ labels, shift_labels }: LossOptions): number[][] | undefined {
   return shift_labels ?? labels?.map((row) => [...row.slice(1), IGNORED]);
 }
 
-/** [B, L]: the columns whose predictions count. */
+/** `[B, L]`: the columns whose predictions count. */
 export function countedColumns(targets: number[][]): boolean[][] {
   return targets.map((row) => row.map((target) => target !== IGNORED));
 }
@@ -77,7 +77,7 @@ export interface LossFunctionOptions {
   num_items_in_batch?: number | null;
   /** Labels that do not count. Default: -100. */
   ignore_index?: number;
-  /** [B, L]: the tokens that come next, in place of `labels`. */
+  /** `[B, L]`: the tokens that come next, in place of `labels`. */
   shift_labels?: Ids | null;
 }
 

@@ -80,9 +80,9 @@ export class LlavaModel extends LlavaPreTrainedModel<LlavaForwardOptions, LlavaM
 
 /** Arguments of `LlavaForConditionalGeneration.forward`. */
 export interface LlavaCausalLMForwardOptions extends LlavaForwardOptions {
-  /** [B, L]: the tokens themselves; -100 is not counted. Gives `loss`. */
+  /** `[B, L]`: the tokens themselves; -100 is not counted. Gives `loss`. */
   labels?: Ids | null;
-  /** [B, L]: the tokens that come next, in place of `labels`. */
+  /** `[B, L]`: the tokens that come next, in place of `labels`. */
   shift_labels?: Ids | null;
   /** Divides the loss, in place of the number of labels. */
   num_items_in_batch?: number | null;

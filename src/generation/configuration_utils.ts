@@ -190,8 +190,8 @@ export class GenerationConfig extends Fields {
   /**
    * Checks the values, and how they go together. What is merely without effect is warned of.
    *
-   * @param options.strict what is without effect throws, too
-   * @param options.user_set_attributes what the caller set himself: only that is warned of, not what a file has
+   * @param options `strict`: what is without effect throws, too; `user_set_attributes`: what the caller set himself:
+   *   only that is warned of, not what a file has
    * @throws OptionError
    */
   validate({
@@ -221,7 +221,7 @@ export class GenerationConfig extends Fields {
   /**
    * How `generate` goes about it with these settings.
    *
-   * @param options.assistant_model any draft model
+   * @param options `assistant_model`: any draft model
    */
   get_generation_mode({ assistant_model = null }: { assistant_model?: unknown } = {}): GenerationMode {
     const base = this.#baseMode();

@@ -12,9 +12,9 @@ import type { BaseStreamer } from "./streamers.ts";
 
 /** Arguments of `generate`: settings, what is to be continued, and who takes part. */
 export interface GenerateOptions extends GenerationSettings, GenerationInputs {
-  /** [N, C, S, S]: the pictures of all rows, in the order of their placeholders. */
+  /** `[N, C, S, S]`: the pictures of all rows, in the order of their placeholders. */
   pixel_values?: Tensor | null;
-  /** [N, 2]: height and width of each picture without padding, for a tower that takes pictures of any size. */
+  /** `[N, 2]`: height and width of each picture without padding, for a tower that takes pictures of any size. */
   image_sizes?: Ids | null;
   vision_feature_layer?: number | readonly number[] | null;
   vision_feature_select_strategy?: "default" | "full" | null;

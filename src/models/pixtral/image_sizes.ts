@@ -17,7 +17,7 @@ export const PIXTRAL_KWARGS = [...IMAGES_KWARGS, "patch_size"] as const;
 export interface PixtralOptions extends PreprocessOptions, PixtralKwargs {}
 
 export interface PixtralFeatures extends ImageFeatures {
-  /** [pictures, 2]: height and width of each before padding. */
+  /** `[pictures, 2]`: height and width of each before padding. */
   image_sizes: Tensor;
 }
 

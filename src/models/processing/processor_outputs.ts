@@ -22,7 +22,7 @@ export interface TextTensors {
 export interface ImageTensors {
   /** [pictures, channels, height, width] */
   pixel_values: Tensor;
-  /** [pictures, 2]: heights and widths, of Pixtral. */
+  /** `[pictures, 2]`: heights and widths, of Pixtral. */
   image_sizes?: Tensor;
 }
 
