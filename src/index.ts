@@ -62,7 +62,7 @@ export {
   type GenerationSettings,
 } from "./generation/configuration_utils.ts";
 export type { GenerateOptions } from "./generation/generate_options.ts";
-export { GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
+export { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
 export {
   type FilterOptions,
   type LogitsProcess,

@@ -1,10 +1,13 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
-import { generate } from "../generation/generate.ts";
+import { type Generated, generate } from "../generation/generate.ts";
 import type { GenerateOptions } from "../generation/generate_options.ts";
 import { generationModel } from "../generation/generation_model.ts";
-import type { GenerateDecoderOnlyOutput } from "../generation/generation_output.ts";
+import type {
+  GenerateBeamDecoderOnlyOutput,
+  GenerateDecoderOnlyOutput,
+} from "../generation/generation_output.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { OutputEmbeddings } from "./embeddings.ts";
@@ -196,9 +199,15 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
    *
    * @throws OptionError naming an option that is unknown or cannot be; ShapeError where inputs do not fit together
    */
+  generate(
+    options: GenerateOptions & { return_dict_in_generate: true; num_beams?: 1 | null },
+  ): Promise<GenerateDecoderOnlyOutput>;
+  generate(
+    options: GenerateOptions & { return_dict_in_generate: true; num_beams: number },
+  ): Promise<GenerateBeamDecoderOnlyOutput>;
   generate(options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
   generate(options: GenerateOptions): Promise<Tensor>;
-  generate(options: GenerateOptions): Promise<Tensor | GenerateDecoderOnlyOutput> {
+  generate(options: GenerateOptions): Promise<Generated> {
     return generate(this[generationModel], options);
   }
 

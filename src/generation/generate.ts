@@ -7,10 +7,13 @@ import { checkArguments, type GenerateOptions } from "./generate_options.ts";
 import { type PromptRows, promptRows, promptsOf } from "./generation_inputs.ts";
 import { lengthsOf } from "./generation_length.ts";
 import type { GenerationModel } from "./generation_model.ts";
-import { GenerateDecoderOnlyOutput } from "./generation_output.ts";
+import { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation_output.ts";
 import { effectiveSettings, splitSettings } from "./generation_settings.ts";
 import { strategyOf } from "./strategies.ts";
 import type { Strategy } from "./strategy.ts";
+
+/** What `generate` gives: the rows alone, or more with `return_dict_in_generate`. */
+export type Generated = Tensor | GenerateDecoderOnlyOutput | GenerateBeamDecoderOnlyOutput;
 
 /**
  * Continues prompts.
@@ -19,10 +22,7 @@ import type { Strategy } from "./strategy.ts";
  *   `return_dict_in_generate`
  * @throws OptionError naming an option that is unknown or cannot be; ShapeError where inputs do not fit together
  */
-export async function generate(
-  model: GenerationModel,
-  options: GenerateOptions,
-): Promise<Tensor | GenerateDecoderOnlyOutput> {
+export async function generate(model: GenerationModel, options: GenerateOptions): Promise<Generated> {
   try {
     return await decode(model, options);
   } catch (error) {
@@ -32,10 +32,7 @@ export async function generate(
   }
 }
 
-async function decode(
-  model: GenerationModel,
-  options: GenerateOptions,
-): Promise<Tensor | GenerateDecoderOnlyOutput> {
+async function decode(model: GenerationModel, options: GenerateOptions): Promise<Generated> {
   const [settings, rest] = splitSettings(options);
   checkArguments(rest, model.pictureArguments);
   const { signal, streamer } = options;
@@ -93,28 +90,35 @@ function release(given: DynamicCache | undefined, own: DynamicCache, before: num
 
 function output(
   config: GenerationConfig,
-  { tokens, steps, caches }: Strategy,
+  { tokens, steps, caches, beams }: Strategy,
   given: DynamicCache | undefined,
-): Tensor | GenerateDecoderOnlyOutput {
+): Generated {
   const sequences = new Tensor("int32", [tokens.length, tokens[0].length], tokens.flat());
   const wanted = config.return_dict_in_generate && config.use_cache;
   if (!wanted && caches !== given) caches.dispose();
   if (!config.return_dict_in_generate) return sequences;
   const { scores, logits, attentions, hidden_states } = steps;
   const past_key_values = wanted ? caches : undefined;
-  return new GenerateDecoderOnlyOutput({
-    sequences,
-    scores,
-    logits,
-    attentions,
-    hidden_states,
-    past_key_values,
+  const fields = { sequences, scores, logits, attentions, hidden_states, past_key_values };
+  if (!beams) return new GenerateDecoderOnlyOutput(fields);
+  const { beam_indices: origins, sequences_scores: sums } = beams;
+  return new GenerateBeamDecoderOnlyOutput({
+    ...fields,
+    sequences_scores: config.output_scores ? new Tensor("float32", [sums.length], sums) : undefined,
+    beam_indices: new Tensor("int32", [origins.length, origins[0].length], origins.flat()),
   });
 }
 
 /** @throws OptionError for what cannot go together */
 function checkTogether(options: GenerateOptions, config: GenerationConfig, rows: PromptRows): void {
   const copies = config.num_return_sequences ?? 1;
+  if (options.streamer && (config.num_beams ?? 1) > 1) {
+    throw new OptionError("streamer: beams cannot be streamed, as the best is known at the end only", {
+      where: "streamer",
+      expected: "num_beams: 1",
+      got: config.num_beams,
+    });
+  }
   if (options.streamer && rows.tokens.length * copies > 1) {
     throw new OptionError("streamer: it can follow one row only", {
       where: "streamer",

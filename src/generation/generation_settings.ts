@@ -22,21 +22,28 @@ const GLOBAL_DEFAULTS: GenerationSettings = {
   return_dict_in_generate: false,
 };
 
-/** Settings that this version does not have, with the value that turns each off. */
-const UNSUPPORTED: readonly (readonly [name: keyof GenerationSettings, off: readonly unknown[]])[] = [
-  ["num_beams", [1]],
-  ["num_beam_groups", [1]],
-  ["penalty_alpha", [0]],
-  ["dola_layers", []],
-  ["constraints", []],
-  ["force_words_ids", []],
+const MOVED = "Transformers 5 has it no more, either: it loads it as code from the Hub";
+const SHARED = "Transformers 5 has it no more, either, and beams share the pages of their caches in any case";
+
+/** Settings that this version does not have, with the values that turn each off, and why. */
+const UNSUPPORTED: readonly (readonly [
+  name: keyof GenerationSettings,
+  off: readonly unknown[],
+  reason?: string,
+])[] = [
+  ["num_beam_groups", [1], MOVED],
+  ["diversity_penalty", [0], MOVED],
+  ["penalty_alpha", [0], MOVED],
+  ["dola_layers", [], MOVED],
+  ["constraints", [], MOVED],
+  ["force_words_ids", [], MOVED],
   ["assistant_early_exit", []],
   ["guidance_scale", [1]],
   ["token_healing", [false]],
   ["use_mtp", [false]],
   ["cache_implementation", ["dynamic"]],
   ["cache_config", []],
-  ["low_memory", [false]],
+  ["low_memory", [false], SHARED],
   ["compile_config", []],
   ["continuous_batching_config", []],
 ];
@@ -55,10 +62,11 @@ export function effectiveSettings(
   config.update(settings as GenerationSettings & Record<string, unknown>);
   fillNulls(config, model);
   fillNulls(config, GLOBAL_DEFAULTS);
-  for (const [name, off] of UNSUPPORTED) {
+  for (const [name, off, reason] of UNSUPPORTED) {
     const value = config[name];
     if (value === null || value === undefined || off.includes(value)) continue;
-    throw new UnsupportedError(`generate: ${name} is not supported yet`, { where: name, got: value });
+    const why = reason ? `is not supported. ${reason}.` : "is not supported yet";
+    throw new UnsupportedError(`generate: ${name} ${why}`, { where: name, got: value });
   }
   if (config.pad_token_id === null && config.eos_token_id !== null) {
     config.pad_token_id = [config.eos_token_id].flat()[0];

@@ -1,5 +1,6 @@
 import { UnsupportedError } from "../base/errors.ts";
 import { AssistedDecoding } from "./assisted_decoding.ts";
+import { BeamDecoding } from "./beam_decoding.ts";
 import type { GenerationMode } from "./configuration_utils.ts";
 import { Decoding } from "./decoding.ts";
 import type { GenerationCall, Strategy } from "./strategy.ts";
@@ -9,6 +10,8 @@ const STRATEGIES: Partial<Record<GenerationMode, (call: GenerationCall) => Strat
   greedy_search: (call) => new Decoding(call),
   sample: (call) => new Decoding(call),
   assisted_generation: (call) => new AssistedDecoding(call),
+  beam_search: (call) => new BeamDecoding(call),
+  beam_sample: (call) => new BeamDecoding(call),
 };
 
 /**

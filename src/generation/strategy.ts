@@ -1,5 +1,6 @@
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import type { BeamResult } from "./beam_search.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
 import type { GenerateOptions } from "./generate_options.ts";
 import type { Prompt, PromptRows } from "./generation_inputs.ts";
@@ -33,10 +34,15 @@ export interface Strategy extends Group {
   /** All rows, prompts included, padded on the right: [B, L] */
   readonly tokens: number[][];
   readonly steps: StepOutputs;
-  /** A row for each row of `tokens`. They may be others than those that the call began with, which are then gone. */
+  /**
+   * A row for each row of `tokens`, or each beam. They may be others than those that the call began with, which are
+   * then gone.
+   */
   readonly caches: DynamicCache;
   /** Feeds the sequences, where that takes time. Before the first step. */
   begin?(): Promise<void>;
+  /** Where there are beams: where `tokens` came from. */
+  readonly beams?: BeamResult;
   /** Writes into the caches which columns they hold. After the last step. */
   finish(): void;
   /** Gives back what only the computation needed. Whether it went well or not. */

@@ -110,9 +110,10 @@ export class DynamicCache {
 
   /** Keeps the rows of the given numbers, in that order. */
   batch_select_indices(indices: readonly number[] | Int32Array): void {
-    const chosen = this.select([...indices]);
+    const rows = this.select([...indices]).#disown();
     this.dispose();
-    this.#rows = this.#own(chosen.#rows);
+    this.#disown();
+    this.#rows = this.#own(rows);
   }
 
   /** Each row `repeats` times, one after the other. */
@@ -144,8 +145,15 @@ export class DynamicCache {
     abandoned.register(
       this,
       rows.map(({ cache }) => cache),
+      this,
     );
     return rows;
+  }
+
+  /** The rows, which others own from now on. */
+  #disown(): CachedRow[] {
+    abandoned.unregister(this);
+    return this.#rows;
   }
 }
 

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
+import type { Generated } from "../../src/generation/generate.ts";
 import type { GenerateOptions } from "../../src/generation/generate_options.ts";
-import { GenerateDecoderOnlyOutput } from "../../src/generation/generation_output.ts";
+import { GenerateBeamDecoderOnlyOutput } from "../../src/generation/generation_output.ts";
 import { BaseStreamer } from "../../src/generation/streamers.ts";
-import type { Tensor } from "../../src/tensor/tensor.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
 import { Expected, folderOf } from "./expected.ts";
 
 /** Shape, sum of numbers times cos(0.7 i + 0.3), norm, how many are infinite. */
@@ -27,6 +28,8 @@ export interface Run {
   hidden_states?: Digest[][];
   attentions?: Digest[][];
   cached?: number;
+  sequences_scores?: Digest;
+  beam_indices?: number[][];
 }
 
 export function recordedRuns(file: string): Run[] {
@@ -147,15 +150,20 @@ export async function repeatRun(checkpoints: Checkpoints, run: Run): Promise<voi
     await expect(model.generate(options)).rejects.toThrow();
     return;
   }
-  const out: Tensor | GenerateDecoderOnlyOutput = await model.generate(options);
-  const sequences = out instanceof GenerateDecoderOnlyOutput ? out.sequences : out;
+  const out = (await model.generate(options)) as Generated;
+  const sequences = out instanceof Tensor ? out : out.sequences;
   expect(sequences.tolist()).toEqual(run.sequences);
   if (run.puts) expect(streamer?.sizes).toEqual(run.puts);
   if (run.num_assistant_tokens !== undefined) {
     const { generation_config } = await checkpoints.model(run.assistant ?? "", " as draft");
     expect(generation_config.num_assistant_tokens).toBe(run.num_assistant_tokens);
   }
-  if (!(out instanceof GenerateDecoderOnlyOutput)) return;
+  if (out instanceof Tensor) return;
+  if (out instanceof GenerateBeamDecoderOnlyOutput) {
+    expect(out.beam_indices.tolist()).toEqual(run.beam_indices);
+    expect(out.sequences_scores === undefined).toBe(run.sequences_scores === undefined);
+    if (run.sequences_scores) expectDigest(out.sequences_scores, run.sequences_scores);
+  }
   for (const key of ["scores", "logits"] as const) {
     expect(out[key]?.length).toBe(run[key]?.length);
     for (const [step, digest] of (run[key] ?? []).entries()) expectDigest(out[key]?.[step], digest);

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import type { DynamicCache } from "../../src/nn/dynamic_cache.ts";
@@ -50,6 +52,19 @@ test("rows exchanged, chosen and repeated", async () => {
     plain[1],
   ]);
   expect(() => repeated.batch_repeat_interleave(0)).toThrow(/repeats/);
+});
+
+test("rows that were taken over stay when the collector comes by", async () => {
+  const plain = await next(await filled(), NEXT);
+  const exchanged = await filled();
+  exchanged.reorder_cache([1, 0]);
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  for (let i = 0; i < 3; i++) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await next(exchanged, [NEXT[1], NEXT[0]])).toEqual([plain[1], plain[0]]);
 });
 
 test("reset: as if nothing had been there", async () => {
