@@ -9,6 +9,7 @@ import { addEval } from "./commands/eval.ts";
 import { addInfo } from "./commands/info.ts";
 import { addPull } from "./commands/pull.ts";
 import { addServe } from "./commands/serve.ts";
+import { addWorker } from "./commands/worker.ts";
 import { errorText, exitCode, oneLine } from "./errors.ts";
 
 const EXAMPLES = `
@@ -27,7 +28,17 @@ function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)} (--help shows the options)\n`) })
     .addHelpText("after", EXAMPLES);
-  for (const add of [addDescribe, addChat, addServe, addBatch, addBench, addEval, addPull, addInfo])
+  for (const add of [
+    addDescribe,
+    addChat,
+    addServe,
+    addBatch,
+    addWorker,
+    addBench,
+    addEval,
+    addPull,
+    addInfo,
+  ])
     add(program);
   return program;
 }

@@ -23,6 +23,9 @@ export interface Sampling {
 /** Flags of commands that generate text. */
 export interface GenerationFlags extends ModelFlags, Sampling {}
 
+/** Questions of a batch computed together: more gains little, and each takes memory for what it has read. */
+export const CONCURRENCY = 16;
+
 /** The model that is used until one is named. */
 export const DEFAULT_MODEL = "llava-demo";
 

@@ -1,7 +1,13 @@
 import type { ModelFlags } from "../options.ts";
 import type { Plan } from "./plan.ts";
 import { duration, rateOf } from "./progress.ts";
-import type { Outcome } from "./record.ts";
+
+/** A record as it is counted. */
+export interface Counted {
+  ok: boolean;
+  prompt_tokens?: number;
+  generated_tokens?: number;
+}
 
 /** What one call of a batch did. */
 export class Summary {
@@ -16,11 +22,10 @@ export class Summary {
   }
 
   /** Takes a record of this call. */
-  count(outcome: Outcome): void {
+  count({ prompt_tokens = 0, generated_tokens = 0 }: Counted): void {
     this.#asked++;
-    if (!outcome.ok) return;
-    this.#promptTokens += outcome.prompt_tokens;
-    this.#generatedTokens += outcome.generated_tokens;
+    this.#promptTokens += prompt_tokens;
+    this.#generatedTokens += generated_tokens;
   }
 
   /** Says it: as JSON on standard output, or in a line on standard error. */

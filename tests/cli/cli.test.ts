@@ -140,7 +140,7 @@ test("eval: asks the model, goes on where it stopped, and scores", async () => {
 });
 
 test("every command has help with examples", async () => {
-  for (const command of ["describe", "chat", "pull", "info"]) {
+  for (const command of ["describe", "chat", "batch", "worker", "pull", "info"]) {
     const { stdout, code } = await llava([command, "--help"]);
     expect(stdout).toMatch(/Examples:\n {2}llava/);
     expect(code).toBe(0);
