@@ -8,10 +8,14 @@ import type { Module, Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { checkFits } from "./fitting.ts";
-import { fill, type KeptDType, type Storage, storageBytes, storageOf } from "./weight_storage.ts";
+import { PackedCopy, type PackedOrigin } from "./packed_copy.ts";
+import { type KeptDType, type Storage, storageBytes, storageOf } from "./weight_storage.ts";
 
 /** Tensors named in one message at most. */
 const NAMED = 12;
+
+/** Tensors of a packed copy that are read at a time: as many as Node reads files with. */
+const READERS = 4;
 
 /** How weights get onto a device. */
 export interface LoadOptions {
@@ -19,6 +23,8 @@ export interface LoadOptions {
   dtype: KeptDType | "auto";
   /** Names of modules that this class has no use for: `lm_head.` in `LlavaModel`. */
   unused: readonly string[];
+  /** Where the weights come from, so that a copy of packed ones can be kept; undefined: none is. */
+  origin?: PackedOrigin;
   signal?: AbortSignal;
   progress_callback?: (progress: Progress) => void;
 }
@@ -56,17 +62,57 @@ export async function loadParameters(
     options.dtype,
     device,
   );
+  const packed = assignments.flatMap((one) => {
+    const { format } = storage(one, options.dtype);
+    return format ? [{ tensor: one.tensor, format }] : [];
+  });
+  const copy = await PackedCopy.open(packed, options.dtype, options.origin, device);
+  const status = packed.length > 0 && !copy.isThere ? "pack" : "load";
   let loaded = 0;
-  for (const { parameter, tensor } of assignments) {
-    options.signal?.throwIfAborted();
-    const kept = storage({ parameter, tensor }, options.dtype);
-    const status = kept.format ? "pack" : "load";
-    options.progress_callback?.({ status, file: tensor.file, loaded, total });
-    await fill(parameter, tensor, kept, device, options.signal);
-    loaded += bytesOf(tensor);
+  try {
+    // What is read from a copy is read by several threads at a time; packing takes all of them as it is.
+    await eachOf(assignments, copy.isThere ? READERS : 1, async (one) => {
+      const { parameter, tensor } = one;
+      options.signal?.throwIfAborted();
+      options.progress_callback?.({ status, file: tensor.file, loaded, total });
+      const { dtype, format } = storage(one, options.dtype);
+      parameter.value = format
+        ? await copy.load({ tensor, format }, options.signal)
+        : await device.load(tensor, dtype);
+      parameter.format = format?.name;
+      loaded += bytesOf(tensor);
+    });
+  } catch (error) {
+    await copy.discard();
+    throw error;
   }
-  options.progress_callback?.({ status: "load", loaded, total });
+  await copy.commit();
+  options.progress_callback?.({ status, loaded, total });
   return assignments.map(({ parameter, tensor }) => ({ name: tensor.name, parameter }));
+}
+
+/**
+ * Does something with each item, `width` of them at a time. Where one fails, no other is begun; it rejects when nothing
+ * is going on any more.
+ */
+async function eachOf<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      try {
+        await work(items[next++]);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: width }, worker));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 /** The checkpoint's tensors by the module tree's names. */

@@ -27,6 +27,11 @@ export interface ModelFromPretrainedOptions extends HubOptions {
   device?: DeviceName;
   /** Our own: compute threads. Default: one for each physical core. */
   threads?: number;
+  /**
+   * Our own: of weights that are packed ("q8", "q4") a copy is kept on disk, so that the next start need not pack them.
+   * Default: where it pays, for checkpoints from 256 MiB on.
+   */
+  packedCopy?: boolean;
   /** As in `model.fp16.safetensors`. */
   variant?: string;
   /** In place of the checkpoint's config.json. */
@@ -91,6 +96,7 @@ export async function loadPretrained(
   const { hub, own, fields } = splitOptions(options);
   const dtype = checkDType(own.dtype ?? own.torch_dtype ?? "auto");
   checkAttention(own.attn_implementation);
+  checkPackedCopy(own.packedCopy);
   if (own.use_safetensors === false) throw unsupported("use_safetensors", "only safetensors are read");
   const config = own.config ?? (await readConfig(name, { ...fields, ...hub }));
   const quantization = quantizationOf(config);
@@ -107,6 +113,7 @@ export async function loadPretrained(
     const tensors = await loadParameters(part(runtime), weights, device, {
       dtype,
       unused,
+      origin: { model: name, sources: stored.identities(), wanted: own.packedCopy },
       signal,
       progress_callback,
     });
@@ -130,6 +137,7 @@ interface OwnOptions {
   torch_dtype?: string;
   device?: string;
   threads?: number;
+  packedCopy?: boolean;
   variant?: string;
   config?: LlavaConfig;
   attn_implementation?: unknown;
@@ -141,6 +149,7 @@ const OWN: readonly (keyof OwnOptions)[] = [
   "torch_dtype",
   "device",
   "threads",
+  "packedCopy",
   "variant",
   "config",
   "attn_implementation",
@@ -173,6 +182,15 @@ function checkDType(dtype: string): KeptDType | "auto" {
     });
   }
   return dtype as KeptDType | "auto";
+}
+
+function checkPackedCopy(wanted: unknown): void {
+  if (wanted === undefined || typeof wanted === "boolean") return;
+  throw new OptionError(`packedCopy: expected true or false, got ${JSON.stringify(wanted)}`, {
+    where: "packedCopy",
+    expected: [true, false],
+    got: wanted,
+  });
 }
 
 function checkAttention(name: unknown): void {

@@ -1,10 +1,9 @@
-import type { Device, WeightDType, WeightSource } from "../devices/device.ts";
+import type { WeightDType } from "../devices/device.ts";
 import { type FormatName, packable, packedBytes, type WeightFormat } from "../kernels/formats/format.ts";
 import { FORMATS } from "../kernels/formats/formats.ts";
 import type { Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
-import { loadPacked } from "./packing.ts";
 
 /** What weights can be kept in. */
 export type KeptDType = WeightDType | FormatName;
@@ -33,18 +32,4 @@ export function storageOf(
 /** Bytes that a parameter takes. */
 export function storageBytes({ shape }: Parameter, { dtype, format }: Storage): number {
   return format ? packedBytes(format, shape[0], shape[1]) : sizeOf(shape) * BYTES[dtype];
-}
-
-/** Reads a tensor onto a device, packed where its storage says so, and gives it to its parameter. */
-export async function fill(
-  parameter: Parameter,
-  source: WeightSource,
-  { dtype, format }: Storage,
-  device: Device,
-  signal?: AbortSignal,
-): Promise<void> {
-  parameter.value = format
-    ? await loadPacked(source, format, device, signal)
-    : await device.load(source, dtype);
-  parameter.format = format?.name;
 }

@@ -29,6 +29,8 @@ export interface WeightSource extends Spec {
   read(): Promise<Uint8Array>;
   /** Fills `target` with its bytes from `offset` on, without a copy between, where it lies in a file as it is. */
   readInto?(offset: number, target: Uint8Array): Promise<void>;
+  /** Where its bytes lie in a file that nobody writes to any more, so that the file can stand in for memory. */
+  readonly place?: { readonly path: string; readonly offset: number };
 }
 
 /** Element types that weights can be kept in. */

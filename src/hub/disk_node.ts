@@ -17,7 +17,7 @@ export async function checkFreeSpace(folder: string, needed: number, what: strin
 }
 
 /** Bytes that may be written in a folder; undefined where the system does not tell. */
-async function freeBytes(folder: string): Promise<number | undefined> {
+export async function freeBytes(folder: string): Promise<number | undefined> {
   try {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;

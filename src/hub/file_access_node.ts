@@ -1,6 +1,7 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, realpath } from "node:fs/promises";
 import { CheckpointError } from "../base/errors.ts";
-import type { RandomAccess } from "./repository.ts";
+import { identify } from "./file_identity_node.ts";
+import type { FileIdentity, RandomAccess } from "./repository.ts";
 
 /** Most bytes that one read call of the operating system is asked for. */
 const READ_LIMIT = 2 ** 30;
@@ -8,12 +9,14 @@ const READ_LIMIT = 2 ** 30;
 /** A file on disk, read by ranges straight into the buffer that is returned. */
 export class FileAccess implements RandomAccess {
   readonly size: number;
+  readonly identity: FileIdentity;
   readonly #handle: FileHandle;
   readonly #name: string;
 
-  private constructor(handle: FileHandle, size: number, name: string) {
+  private constructor(handle: FileHandle, identity: FileIdentity, name: string) {
     this.#handle = handle;
-    this.size = size;
+    this.identity = identity;
+    this.size = identity.bytes;
     this.#name = name;
   }
 
@@ -25,7 +28,7 @@ export class FileAccess implements RandomAccess {
   static async open(path: string, name: string): Promise<FileAccess> {
     const handle = await open(path, "r");
     try {
-      return new FileAccess(handle, (await handle.stat()).size, name);
+      return new FileAccess(handle, identify(await realpath(path), await handle.stat()), name);
     } catch (error) {
       await handle.close();
       throw error;

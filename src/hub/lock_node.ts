@@ -93,7 +93,8 @@ async function isStale(path: string, holder: string, timing: LockTiming): Promis
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine runs. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

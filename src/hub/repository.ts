@@ -1,7 +1,18 @@
+/** What tells a file from any other that lies, or will lie, at its place. */
+export interface FileIdentity {
+  /** Where it really is, links followed. */
+  readonly path: string;
+  readonly bytes: number;
+  /** Its time of change; of a blob of the Hub's cache, whose name is the hash of its content, that name. */
+  readonly stamp: number | string;
+}
+
 /** Bytes that can be read from any place without reading the rest. */
 export interface RandomAccess {
   /** The whole length in bytes. */
   readonly size: number;
+  /** Of a file on disk. */
+  readonly identity?: FileIdentity;
   /** Exactly `length` bytes from `offset`. Rejects where that is past the end. */
   read(offset: number, length: number): Promise<Uint8Array>;
   /** The same into memory that is there already. */

@@ -51,6 +51,12 @@ export function findCache(environment: Environment = process.env, cacheDir?: str
   );
 }
 
+/** The folder of what this library keeps for itself: packed copies of weights. */
+export function findOwnCache(environment: Environment = process.env): string {
+  const { LLAVA_CACHE, XDG_CACHE_HOME } = environment;
+  return expand(LLAVA_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "llava"), environment);
+}
+
 function findHome(environment: Environment): string {
   const { HF_HOME, XDG_CACHE_HOME } = environment;
   return expand(HF_HOME || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface"), environment);

@@ -3,7 +3,7 @@ import { CheckpointError } from "../base/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { isRecord } from "./json.ts";
 import { checkPath } from "./paths.ts";
-import type { RandomAccess, Repository } from "./repository.ts";
+import type { FileIdentity, RandomAccess, Repository } from "./repository.ts";
 import { readHeader, type TensorInfo } from "./safetensors.ts";
 
 /** A tensor of a checkpoint, still in its file. */
@@ -19,6 +19,8 @@ export interface StoredTensor {
   read(): Promise<Uint8Array>;
   /** Fills `target` with its bytes from `offset` on, where it lies in a file as it is. */
   readInto?(offset: number, target: Uint8Array): Promise<void>;
+  /** Where it lies in a file that nobody writes to any more. */
+  readonly place?: { readonly path: string; readonly offset: number };
 }
 
 /** Which of a repository's weights to open. */
@@ -60,6 +62,12 @@ export class Weights {
       throw new CheckpointError(`the checkpoint has no tensor '${name}'`, { tensors: [name] });
     }
     return tensor;
+  }
+
+  /** What tells its files from others; undefined where they do not lie on a disk. */
+  identities(): FileIdentity[] | undefined {
+    const known = this.#files.flatMap(({ identity }) => identity ?? []);
+    return known.length === this.#files.length && known.length > 0 ? known : undefined;
   }
 
   async close(): Promise<void> {

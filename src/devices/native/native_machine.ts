@@ -1,7 +1,8 @@
 import type { Program } from "../../codegen/instruction.ts";
 import type { Target } from "../../codegen/target.ts";
-import type { Machine } from "../vector/machine.ts";
+import type { Region as AnyRegion, Machine } from "../vector/machine.ts";
 import type { NativeEngine } from "./engine.ts";
+import { MappedFile } from "./mapped_file.ts";
 import type { Region } from "./memory.ts";
 import type { NativeWorkers } from "./workers.ts";
 
@@ -11,6 +12,7 @@ export class NativeMachine implements Machine {
   readonly steady = true;
   readonly #engine: NativeEngine;
   readonly #workers: NativeWorkers;
+  readonly #files = new Map<string, MappedFile>();
 
   constructor(engine: NativeEngine, workers: NativeWorkers) {
     this.target = engine.target;
@@ -24,6 +26,13 @@ export class NativeMachine implements Machine {
 
   allocate(bytes: number): Region {
     return this.#engine.allocate(bytes);
+  }
+
+  map(path: string, offset: number, bytes: number): AnyRegion {
+    const file =
+      this.#files.get(path) ?? new MappedFile(this.#engine.system, path, () => this.#files.delete(path));
+    this.#files.set(path, file);
+    return file.region(offset, bytes);
   }
 
   compile(program: Program): number {

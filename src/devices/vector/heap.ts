@@ -60,6 +60,14 @@ export class Heap {
     return { region, offset, bytes, address: region.address + offset };
   }
 
+  /** A region from elsewhere, to be freed as a block. */
+  adopt(region: Region): Block {
+    const { bytes, address } = region;
+    this.#bytes += bytes;
+    this.#large.add(region);
+    return { region, offset: 0, bytes, address };
+  }
+
   free(block: Block): void {
     this.#bytes -= block.bytes;
     if (this.#large.delete(block.region)) {

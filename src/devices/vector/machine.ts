@@ -33,6 +33,8 @@ export interface Machine {
    * @throws UnsupportedError where there is not so much
    */
   allocate(bytes: number): Region;
+  /** A stretch of a file as memory that must not be written, where the system has that. */
+  map?(path: string, offset: number, bytes: number): Region;
   /** Compiles a program, and gives what stands for it in a command: its address, or its number in a table. */
   compile(program: Program): number;
   /**

@@ -67,6 +67,8 @@ export class VectorDevice extends RecordingDevice {
   }
 
   async load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value> {
+    const mapped = source.dtype === dtype ? this.#map(source) : undefined;
+    if (mapped) return mapped;
     const direct = source.dtype === dtype && this.#machine.steady && source.readInto !== undefined;
     const bytes = direct ? undefined : await source.read();
     const value = this.allocate({ dtype, shape: source.shape });
@@ -82,6 +84,16 @@ export class VectorDevice extends RecordingDevice {
       this.release(value);
       throw error;
     }
+    return value;
+  }
+
+  /** A tensor that stays in its file, which the system reads into memory as it is used. */
+  #map({ dtype, shape, place }: WeightSource): Value | undefined {
+    const machine = this.#machine;
+    if (!place || !machine.map) return undefined;
+    const region = machine.map(place.path, place.offset, bytesOf({ dtype, shape }));
+    const value = new Value(this, dtype, shape);
+    this.#living.set(value, this.#heap.adopt(region));
     return value;
   }
 

@@ -11,6 +11,9 @@ import type { Cursor } from "../../codegen/cursor.ts";
 import type { Builder } from "../../codegen/ir.ts";
 import type { Vec } from "../../codegen/vector.ts";
 
+/** Raised whenever packed bytes of the same weights become others: copies on disk are then made anew. */
+export const LAYOUT_VERSION = 1;
+
 /** Names of the formats: what `dtype` takes. */
 export type FormatName = "q8" | "q4";
 
