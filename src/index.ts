@@ -254,7 +254,13 @@ export type {
 export type { ChatTemplates, TokenizerInit } from "./models/tokenization/tokenizer_init.ts";
 export { PreTrainedTokenizerFast, TokenizersBackend } from "./models/tokenization_utils_tokenizers.ts";
 export type { VisionConfig } from "./models/vision_config.ts";
-export { DynamicCache } from "./nn/dynamic_cache.ts";
+export { type CacheOptions, DynamicCache } from "./nn/dynamic_cache.ts";
+export {
+  QuantizedCache,
+  type QuantizedCacheOptions,
+  StaticCache,
+  type StaticCacheOptions,
+} from "./nn/static_cache.ts";
 export type { DType, TypedArray } from "./tensor/dtype.ts";
 export type { Ids } from "./tensor/ids.ts";
 export { type NestedNumbers, Tensor } from "./tensor/tensor.ts";

@@ -88,6 +88,8 @@ export async function prepareForward(
       where: "past_key_values",
     });
   }
+  given?.bind(runtime.pool, rows);
+  given?.admit(length);
   const keep = given !== undefined || (options.use_cache ?? runtime.config.text_config.use_cache);
   const batch = unpad(rows, length, {
     attention_mask: options.attention_mask,

@@ -8,6 +8,7 @@ import type {
   GenerateBeamDecoderOnlyOutput,
   GenerateDecoderOnlyOutput,
 } from "../generation/generation_output.ts";
+import { DynamicCache } from "../nn/dynamic_cache.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { OutputEmbeddings } from "./embeddings.ts";
@@ -207,7 +208,12 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
   ): Promise<GenerateBeamDecoderOnlyOutput>;
   generate(options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
   generate(options: GenerateOptions): Promise<Tensor>;
-  generate(options: GenerateOptions): Promise<Generated> {
+  async generate(options: GenerateOptions): Promise<Generated> {
+    const { past_key_values: past, input_ids, inputs_embeds } = options;
+    if (past instanceof DynamicCache) {
+      const rows = input_ids ? idRows("input_ids", input_ids).length : (inputs_embeds?.shape[0] ?? 1);
+      past.bind(this.runtime.pool, rows);
+    }
     return generate(this[generationModel], options);
   }
 

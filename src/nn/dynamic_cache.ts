@@ -1,5 +1,21 @@
-import { OptionError, ShapeError } from "../base/errors.ts";
-import { KVCache, type PagePool } from "./kv_cache.ts";
+import { OptionError, ShapeError, UnsupportedError } from "../base/errors.ts";
+import { checkOptions } from "../base/options.ts";
+import { KVCache, PagePool } from "./kv_cache.ts";
+
+/** Options of a cache that is made before it is used. */
+export interface CacheOptions {
+  /** The model's config. What it says of layers the model knows itself. */
+  config?: object | null;
+  /** Only false: keys and values stay on the model's device. */
+  offloading?: boolean;
+  offload_only_non_sliding?: boolean;
+}
+
+const CACHE_OPTIONS = [
+  "config",
+  "offloading",
+  "offload_only_non_sliding",
+] as const satisfies readonly (keyof CacheOptions)[];
 
 /** One row of a batch: its keys and values, and which of the batch's columns they belong to. */
 interface CachedRow {
@@ -18,12 +34,28 @@ const abandoned = new FinalizationRegistry<KVCache[]>((caches) => {
  * Padding is not kept; `get_seq_length` counts it all the same, as Transformers does.
  */
 export class DynamicCache {
-  readonly #pool: PagePool;
-  #rows: CachedRow[];
+  #pool: PagePool | undefined;
+  #rows: CachedRow[] = [];
   #length = 0;
 
-  /** @param pool where the model keeps its pages */
-  constructor(pool: PagePool, batch: number) {
+  /**
+   * An empty cache, which belongs to the model that it is first given to: `past_key_values: new DynamicCache()`.
+   *
+   * @param where options; what models call it with is where they keep their pages
+   * @param batch rows, where that is known
+   * @throws UnsupportedError for `offloading`
+   */
+  constructor(where: PagePool | CacheOptions = {}, batch = 0) {
+    if (where instanceof PagePool) this.#fill(where, batch);
+    else checkCacheOptions(new.target.name, where);
+  }
+
+  /** Makes an unused cache one of a model with these pages, with so many rows; one in use stays as it is. */
+  bind(pool: PagePool, batch: number): void {
+    if (this.#pool === undefined) this.#fill(pool, batch);
+  }
+
+  #fill(pool: PagePool, batch: number): void {
     this.#pool = pool;
     this.#rows = this.#own(Array.from({ length: batch }, () => ({ cache: new KVCache(pool), columns: [] })));
   }
@@ -33,8 +65,9 @@ export class DynamicCache {
     return this.#rows.length;
   }
 
-  /** Columns held, padding included. */
-  get_seq_length(): number {
+  /** Columns held, padding included; the same for each layer. */
+  get_seq_length(layer_idx = 0): number {
+    checkLayer(layer_idx);
     return this.#length;
   }
 
@@ -48,8 +81,12 @@ export class DynamicCache {
     return this.#rows[b].columns;
   }
 
+  /** Before `count` more columns are computed: throws where there is no room for them. Here there always is. */
+  admit(_count: number): void {}
+
   /** Notes that `count` columns were added, of which each row keeps those listed (counted from the batch's beginning). */
   extend(count: number, kept: readonly (readonly number[])[]): void {
+    this.admit(count);
     for (const [b, row] of this.#rows.entries()) row.columns.push(...kept[b]);
     this.#length += count;
   }
@@ -89,13 +126,25 @@ export class DynamicCache {
   }
 
   /** How many keys a pass of `query_length` new columns looks at, and how many of them are skipped first. */
-  get_mask_sizes(query_length: number): [kv_length: number, kv_offset: number] {
+  get_mask_sizes(query_length: number, layer_idx = 0): [kv_length: number, kv_offset: number] {
+    checkLayer(layer_idx);
     return [this.#length + query_length, 0];
   }
 
-  /** There is no limit: null. */
-  get_max_length(): null {
+  /** Most columns that it can hold; null: there is no limit. */
+  get_max_length(layer_idx = 0): number | null {
+    checkLayer(layer_idx);
     return null;
+  }
+
+  /** @throws UnsupportedError always: a model writes its keys and values itself */
+  update(_key_states: unknown, _value_states: unknown, _layer_idx: number): never {
+    throw new UnsupportedError(
+      "update: keys and values are written by the model that the cache is given to",
+      {
+        where: "past_key_values",
+      },
+    );
   }
 
   /** Forgets everything; the cache can be filled anew. */
@@ -133,7 +182,7 @@ export class DynamicCache {
   }
 
   #derive(rows: readonly CachedRow[]): DynamicCache {
-    const fresh = new DynamicCache(this.#pool, 0);
+    const fresh = new DynamicCache(this.#pool);
     fresh.#rows = fresh.#own(
       rows.map(({ cache, columns }) => ({ cache: cache.clone(), columns: [...columns] })),
     );
@@ -155,6 +204,23 @@ export class DynamicCache {
     abandoned.unregister(this);
     return this.#rows;
   }
+}
+
+/** @throws OptionError for an option that is unknown; UnsupportedError for one that is not possible here */
+export function checkCacheOptions(where: string, options: CacheOptions): void {
+  checkOptions(where, options, CACHE_OPTIONS);
+  if (!options.offloading) return;
+  throw new UnsupportedError(`${where}: offloading: keys and values stay on the model's device`, {
+    where: "offloading",
+  });
+}
+
+function checkLayer(layer_idx: number): void {
+  if (Number.isSafeInteger(layer_idx) && layer_idx >= 0) return;
+  throw new OptionError(`layer_idx: expected a whole number from 0, got ${layer_idx}`, {
+    where: "layer_idx",
+    got: layer_idx,
+  });
 }
 
 /**
