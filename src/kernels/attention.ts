@@ -5,6 +5,12 @@ import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./atte
 import { attentionProgram, pagedAttentionProgram } from "./attention_program.ts";
 import { blockAttentionProgram, blockFits, blockTiles } from "./block_attention_program.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
+import {
+  type PagedShape,
+  pagedBlockFits,
+  pagedBlockProgram,
+  pagedBlockTiles,
+} from "./paged_block_program.ts";
 
 /** What attention needs beside its arrays. */
 export interface AttentionParams {
@@ -223,12 +229,22 @@ export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
     return float32(...inputs.q.shape);
   },
   reference: (arrays, params) => context(pagedProblem(arrays, params), arrays.y),
-  vector({ q, keys, table }, params) {
+  vector({ q, keys, table, pages }, params, target) {
     const [, , page, dim] = keys.shape;
+    const [T, sequences] = [q.shape[0], table.shape[0]];
+    const shape: PagedShape = { ...params, dim, page, T, sequences, pages: pages.shape[0] };
+    if (pagedBlockFits(target, shape)) {
+      return {
+        key: `block ${dim} ${page} ${params.heads} ${params.kv_heads} ${params.scale}`,
+        tiles: pagedBlockTiles(shape),
+        numbers: { sequences },
+        build: (b, args) => pagedBlockProgram(b, args, shape),
+      };
+    }
     return {
       key: `${dim} ${page} ${params.heads} ${params.kv_heads} ${params.scale} ${params.window}`,
-      tiles: q.shape[0] * params.heads,
-      numbers: { sequences: table.shape[0] },
+      tiles: T * params.heads,
+      numbers: { sequences },
       build: (b, args) => pagedAttentionProgram(b, args, params, dim, page),
     };
   },
