@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../src/index.ts";
 import { addBatch } from "./commands/batch.ts";
 import { addBench } from "./commands/bench.ts";
+import { addCache } from "./commands/cache.ts";
 import { addChat } from "./commands/chat.ts";
 import { addDescribe } from "./commands/describe.ts";
 import { addEval } from "./commands/eval.ts";
@@ -38,6 +39,7 @@ function createProgram(): Command {
     addEval,
     addPull,
     addInfo,
+    addCache,
   ])
     add(program);
   return program;

@@ -16,12 +16,14 @@ export async function loadModel(flags: ModelFlags, signal?: AbortSignal): Promis
   try {
     const hub = { signal, progress_callback: bars.report };
     const processor = await AutoProcessor.from_pretrained(flags.model, hub);
-    const { dtype, device, threads } = flags;
+    const { dtype, device, threads, packedCopy } = flags;
     const model = await LlavaForConditionalGeneration.from_pretrained(flags.model, {
       ...hub,
       dtype,
       device,
       threads,
+      // Where it may be kept, the library knows when that pays.
+      packedCopy: packedCopy === false ? false : undefined,
     });
     return { model, processor, load_ms: performance.now() - begin };
   } finally {

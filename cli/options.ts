@@ -7,6 +7,8 @@ export interface ModelFlags {
   dtype: DTypeName;
   device: DeviceName;
   threads?: number;
+  /** Whether a copy of packed weights may be kept on disk. */
+  packedCopy?: boolean;
   quiet: boolean;
   verbose: boolean;
   json: boolean;
@@ -53,6 +55,7 @@ export function addDeviceFlags(command: Command): Command {
         .default("auto"),
     )
     .option("--threads <n>", "compute threads (default: one for each core)", wholeNumber(1))
+    .option("--no-packed-copy", "with q8, q4: keep no copy of the packed weights on disk (see llava cache)")
     .option("-q, --quiet", "no progress, the answer alone", false)
     .option("--verbose", "show where an error comes from", false);
 }

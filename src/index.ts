@@ -133,7 +133,9 @@ export {
   type TextStreamerOptions,
 } from "./generation/streamers.ts";
 export { WatermarkingConfig, type WatermarkingOptions } from "./generation/watermarking_config.ts";
-export { type CachedModel, type CachedRevision, cacheInfo } from "./hub/cache_info_node.ts";
+export { type CachedModel, type CachedRevision, type CacheInfo, cacheInfo } from "./hub/cache_info_node.ts";
+export { removeCached } from "./hub/cache_remove_node.ts";
+export type { PackedCopyInfo } from "./hub/packed_folder_node.ts";
 export { pull } from "./hub/pull.ts";
 export type { HubOptions, Progress } from "./hub/repository.ts";
 export type { WeightsOptions } from "./hub/weights.ts";

@@ -2,6 +2,7 @@ import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing, listFiles } from "./folder_node.ts";
 import { isCommit } from "./ids.ts";
+import { listCopies, type PackedCopyInfo, packedFolder } from "./packed_folder_node.ts";
 import { findCache } from "./settings_node.ts";
 
 /** A commit of a model in the cache. */
@@ -20,19 +21,39 @@ export interface CachedModel {
   readonly bytes: number;
   /** On disk, of downloads that were broken off. */
   readonly unfinishedBytes: number;
+  /** When one of its files was last read or written, as far as the file system notes it. */
+  readonly lastUsed: Date;
   readonly revisions: readonly CachedRevision[];
 }
 
-/** The models in the shared cache, and what they take. */
-export async function cacheInfo(
-  options: { cache_dir?: string } = {},
-): Promise<{ folder: string; bytes: number; models: CachedModel[] }> {
+/** What is kept on disk. */
+export interface CacheInfo {
+  /** The shared Hugging Face cache. */
+  readonly folder: string;
+  readonly bytes: number;
+  readonly models: readonly CachedModel[];
+  /** Packed copies of weights. */
+  readonly packed: {
+    readonly folder: string;
+    readonly bytes: number;
+    readonly copies: readonly PackedCopyInfo[];
+  };
+}
+
+/** The models in the shared cache and the packed copies of weights, and what they take. */
+export async function cacheInfo(options: { cache_dir?: string } = {}): Promise<CacheInfo> {
   const folder = findCache(process.env, options.cache_dir);
   const models: CachedModel[] = [];
   for (const name of (await names(folder)).sort()) {
     if (name.startsWith("models--")) models.push(await readModel(name, join(folder, name)));
   }
-  return { folder, bytes: models.reduce((sum, model) => sum + model.bytes, 0), models };
+  const copies = await listCopies();
+  const packed = { folder: packedFolder(), bytes: sumOf(copies), copies };
+  return { folder, bytes: sumOf(models), models, packed };
+}
+
+function sumOf(entries: readonly { readonly bytes: number }[]): number {
+  return entries.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 async function readModel(name: string, folder: string): Promise<CachedModel> {
@@ -41,8 +62,11 @@ async function readModel(name: string, folder: string): Promise<CachedModel> {
   const revisions: CachedRevision[] = [];
   // Files by where they really are: links of several snapshots may lead to one.
   const sizes = new Map<string, number>();
+  let used = 0;
   const count = async (path: string): Promise<void> => {
-    sizes.set(await realpath(path), (await stat(path)).size);
+    const { size, atimeMs, mtimeMs } = await stat(path);
+    sizes.set(await realpath(path), size);
+    used = Math.max(used, atimeMs, mtimeMs);
   };
   for (const commit of commits) {
     const files = await listFiles(join(folder, "snapshots", commit));
@@ -62,7 +86,7 @@ async function readModel(name: string, folder: string): Promise<CachedModel> {
   }
   const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   const id = name.slice("models--".length).replaceAll("--", "/");
-  return { id, folder, bytes, unfinishedBytes, revisions };
+  return { id, folder, bytes, unfinishedBytes, lastUsed: new Date(used), revisions };
 }
 
 async function readRefs(folder: string): Promise<{ name: string; commit: string }[]> {

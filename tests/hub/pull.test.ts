@@ -130,7 +130,9 @@ test("HF_HUB_OFFLINE keeps everything off the network", async () => {
 });
 
 test("the cache's content is counted, what is shared once", async () => {
-  expect(await cacheInfo()).toEqual({ folder: join(home, "hub"), bytes: 0, models: [] });
+  vi.stubEnv("LLAVA_CACHE", join(home, "own"));
+  const packed = { folder: join(home, "own/packed"), bytes: 0, copies: [] };
+  expect(await cacheInfo()).toEqual({ folder: join(home, "hub"), bytes: 0, models: [], packed });
   hub.add("model.safetensors", one, true);
   await pull("org/model");
   hub.refs.set("v1.0", OLD_COMMIT);
@@ -159,6 +161,7 @@ test("the cache's content is counted, what is shared once", async () => {
       folder: join(home, "hub/models--org--model"),
       bytes,
       unfinishedBytes: expect.any(Number),
+      lastUsed: expect.any(Date),
       revisions: [
         {
           commit: COMMIT,
