@@ -38,7 +38,7 @@ export {
   ReturnType,
 } from "./api/pipeline_types.ts";
 export type { PrepareInputsOptions } from "./api/prepare_inputs.ts";
-export type { DTypeName, ModelFromPretrainedOptions } from "./api/pretrained.ts";
+export type { DTypeName, LoadingInfo, ModelFromPretrainedOptions } from "./api/pretrained.ts";
 export type { RandomModelOptions } from "./api/random_model.ts";
 export type { ResizeOptions } from "./api/resize_embeddings.ts";
 export type { SavePretrainedOptions } from "./api/save_pretrained.ts";

@@ -23,10 +23,20 @@ export interface LoadOptions {
   dtype: KeptDType | "auto";
   /** Names of modules that this class has no use for: `lm_head.` in `LlavaModel`. */
   unused: readonly string[];
+  /** Another name for a tensor, before its place is looked for. */
+  rename?: (name: string) => string;
   /** Where the weights come from, so that a copy of packed ones can be kept; undefined: none is. */
   origin?: PackedOrigin;
   signal?: AbortSignal;
   progress_callback?: (progress: Progress) => void;
+}
+
+/** What was loaded, and what was not. */
+export interface Loaded {
+  /** Under the checkpoint's names: a saved copy keeps them. */
+  tensors: LoadedTensor[];
+  /** Tensors that the model does not use. */
+  unexpected: string[];
 }
 
 /** A parameter, and the name that the checkpoint has for it. */
@@ -44,7 +54,6 @@ interface Assignment {
 /**
  * Fills every parameter of `root` from a checkpoint, one tensor at a time.
  *
- * @returns what was loaded, under the checkpoint's names: a saved copy keeps them
  * @throws CheckpointError listing all tensors that are missing or have another shape
  * @throws UnsupportedError where there is no memory for them all; nothing is then read
  */
@@ -53,8 +62,8 @@ export async function loadParameters(
   weights: Weights,
   device: Device,
   options: LoadOptions,
-): Promise<LoadedTensor[]> {
-  const assignments = assign(root, weights, options.unused);
+): Promise<Loaded> {
+  const { assignments, unexpected } = assign(root, weights, options);
   const total = assignments.reduce((sum, { tensor }) => sum + bytesOf(tensor), 0);
   checkFits(
     (dtype) => assignments.reduce((sum, one) => sum + storageBytes(one.parameter, storage(one, dtype)), 0),
@@ -88,7 +97,8 @@ export async function loadParameters(
   }
   await copy.commit();
   options.progress_callback?.({ status, loaded, total });
-  return assignments.map(({ parameter, tensor }) => ({ name: tensor.name, parameter }));
+  const tensors = assignments.map(({ parameter, tensor }) => ({ name: tensor.name, parameter }));
+  return { tensors, unexpected };
 }
 
 /**
@@ -116,11 +126,14 @@ async function eachOf<T>(
 }
 
 /** The checkpoint's tensors by the module tree's names. */
-export function tensorsByKey(weights: Weights): Map<string, StoredTensor> {
+export function tensorsByKey(
+  weights: Weights,
+  rename = (name: string): string => name,
+): Map<string, StoredTensor> {
   const found = new Map<string, StoredTensor>();
   for (const name of weights.names()) {
     if (isBuffer(name)) continue;
-    const key = moduleKey(name);
+    const key = moduleKey(rename(name));
     const other = found.get(key);
     if (other) {
       throw new CheckpointError(
@@ -134,8 +147,12 @@ export function tensorsByKey(weights: Weights): Map<string, StoredTensor> {
   return found;
 }
 
-function assign(root: Module, weights: Weights, unused: readonly string[]): Assignment[] {
-  const tensors = tensorsByKey(weights);
+function assign(
+  root: Module,
+  weights: Weights,
+  { unused, rename }: LoadOptions,
+): { assignments: Assignment[]; unexpected: string[] } {
+  const tensors = tensorsByKey(weights, rename);
   const assignments = new Map<Parameter, Assignment>();
   const missing = new Map<Parameter, string>();
   const misshapen: string[] = [];
@@ -158,9 +175,10 @@ function assign(root: Module, weights: Weights, unused: readonly string[]): Assi
     }
   }
   if (missing.size + misshapen.length > 0) throw misfit([...missing.values()], misshapen, wrong);
-  const extra = [...tensors.keys()].filter((key) => !unused.some((prefix) => key.startsWith(prefix)));
-  if (extra.length > 0) warnOnce(`the checkpoint has tensors that the model does not use: ${listed(extra)}`);
-  return inFileOrder([...assignments.values()], weights);
+  const unexpected = [...tensors.keys()].filter((key) => !unused.some((prefix) => key.startsWith(prefix)));
+  if (unexpected.length > 0)
+    warnOnce(`the checkpoint has tensors that the model does not use: ${listed(unexpected)}`);
+  return { assignments: inFileOrder([...assignments.values()], weights), unexpected };
 }
 
 /** Files are read from their beginning to their end: so that a part that was fetched is not fetched again. */

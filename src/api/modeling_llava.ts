@@ -18,7 +18,13 @@ import { causalLMLoss, countedColumns, lossFunction, lossTargets } from "./loss.
 import { LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast } from "./outputs.ts";
 import { placeholderMask } from "./placeholder_mask.ts";
 import { type PrepareInputsOptions, prepareInputs } from "./prepare_inputs.ts";
-import { type LoadedModel, loadPretrained, type ModelFromPretrainedOptions } from "./pretrained.ts";
+import {
+  type LoadedModel,
+  type LoadingInfo,
+  loadPretrained,
+  type ModelFromPretrainedOptions,
+  withInfo,
+} from "./pretrained.ts";
 import { LlavaPreTrainedModel } from "./pretrained_model.ts";
 import { loadRandom, type RandomModelOptions } from "./random_model.ts";
 
@@ -29,9 +35,17 @@ export class LlavaModel extends LlavaPreTrainedModel<LlavaForwardOptions, LlavaM
    *
    * @throws CheckpointError where files are missing, damaged or do not fit; HubError where they cannot be had
    */
-  static async from_pretrained(name: string, options: ModelFromPretrainedOptions = {}): Promise<LlavaModel> {
+  static from_pretrained(
+    name: string,
+    options: ModelFromPretrainedOptions & { output_loading_info: true },
+  ): Promise<[LlavaModel, LoadingInfo]>;
+  static from_pretrained(name: string, options?: ModelFromPretrainedOptions): Promise<LlavaModel>;
+  static async from_pretrained(
+    name: string,
+    options: ModelFromPretrainedOptions = {},
+  ): Promise<LlavaModel | [LlavaModel, LoadingInfo]> {
     const loaded = await loadPretrained(name, options, ({ body }) => body, ["lm_head."]);
-    return new LlavaModel(loaded);
+    return withInfo(new LlavaModel(loaded), loaded, options);
   }
 
   /** @param loaded what `from_pretrained` has read: a model is not made from a config alone */
@@ -114,12 +128,20 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
    *
    * @throws CheckpointError where files are missing, damaged or do not fit; HubError where they cannot be had
    */
+  static from_pretrained(
+    name: string,
+    options: ModelFromPretrainedOptions & { output_loading_info: true },
+  ): Promise<[LlavaForConditionalGeneration, LoadingInfo]>;
+  static from_pretrained(
+    name: string,
+    options?: ModelFromPretrainedOptions,
+  ): Promise<LlavaForConditionalGeneration>;
   static async from_pretrained(
     name: string,
     options: ModelFromPretrainedOptions = {},
-  ): Promise<LlavaForConditionalGeneration> {
+  ): Promise<LlavaForConditionalGeneration | [LlavaForConditionalGeneration, LoadingInfo]> {
     const loaded = await loadPretrained(name, options, ({ root }) => root, []);
-    return new LlavaForConditionalGeneration(loaded);
+    return withInfo(new LlavaForConditionalGeneration(loaded), loaded, options);
   }
 
   /**

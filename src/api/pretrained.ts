@@ -40,6 +40,16 @@ export interface ModelFromPretrainedOptions extends HubOptions {
   attn_implementation?: "eager" | "sdpa";
   /** Only safetensors are read; `false` throws. */
   use_safetensors?: boolean;
+  /** Only true: no file is read that could hold code. */
+  weights_only?: true;
+  /** Only false: weights that do not fit are always an error. */
+  ignore_mismatched_sizes?: false;
+  /** In place of the checkpoint's generation_config.json. */
+  generation_config?: GenerationConfig;
+  /** Other names for tensors: regular expressions, and what takes the place of what they match ("$1": a group). */
+  key_mapping?: Readonly<Record<string, string>>;
+  /** Gives `[model, info]`: what the checkpoint had that the model does not use. */
+  output_loading_info?: boolean;
   [config_field: string]: unknown;
 }
 
@@ -59,7 +69,26 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   from_tf: "only safetensors are read",
   from_flax: "only safetensors are read",
   state_dict: "weights come from a folder or the Hub",
-  ignore_mismatched_sizes: "weights that do not fit are always an error",
+  fusion_config: "kernels are made for the processor at hand",
+  disable_mmap: "files are read, tensor by tensor",
+  device_mesh: "a model lives on one device",
+  distributed_config: "a model lives on one device",
+  tp_size: "a model lives on one device",
+  offload_folder: "weights stay on the device",
+  offload_buffers: "weights stay on the device",
+  adapter_name: "adapters are not supported",
+  use_kernels: "kernels are the library's own",
+  allow_all_kernels: "kernels are the library's own",
+  kernel_config: "kernels are the library's own",
+  experts_implementation: "no model here has experts",
+  proxies: "set HTTPS_PROXY",
+  tqdm_class: "progress_callback is told of the progress",
+};
+
+/** What may be said, as it is so in any case; anything else cannot be. */
+const FIXED: Readonly<Record<string, { value: unknown; why: string }>> = {
+  weights_only: { value: true, why: "no file is read that could hold code" },
+  ignore_mismatched_sizes: { value: false, why: "weights that do not fit are always an error" },
 };
 
 const DTYPES: readonly string[] = [
@@ -79,6 +108,27 @@ export interface LoadedModel {
   generation_config: GenerationConfig;
   /** The weights under the names that the checkpoint has for them. */
   tensors: readonly LoadedTensor[];
+  /** Tensors of the checkpoint that the model does not use. */
+  unexpected: readonly string[];
+}
+
+/** What became of a checkpoint's tensors. Missing and misshapen ones are an error here. */
+export interface LoadingInfo {
+  missing_keys: string[];
+  unexpected_keys: string[];
+  mismatched_keys: string[];
+  error_msgs: string[];
+}
+
+/** What `from_pretrained` gives: the model, or with what became of the tensors. */
+export function withInfo<M>(
+  model: M,
+  { unexpected }: LoadedModel,
+  options: ModelFromPretrainedOptions,
+): M | [M, LoadingInfo] {
+  if (!options.output_loading_info) return model;
+  const unexpected_keys = [...unexpected];
+  return [model, { missing_keys: [], unexpected_keys, mismatched_keys: [], error_msgs: [] }];
 }
 
 /**
@@ -109,16 +159,18 @@ export async function loadPretrained(
     restoreHeadDim(config, weights);
     const runtime = new LlavaRuntime(config, device);
     const { signal, progress_callback } = hub;
-    const generation_config = await GenerationConfig.from_pretrained(name, { ...hub });
-    const tensors = await loadParameters(part(runtime), weights, device, {
+    const generation_config =
+      own.generation_config ?? (await GenerationConfig.from_pretrained(name, { ...hub }));
+    const { tensors, unexpected } = await loadParameters(part(runtime), weights, device, {
       dtype,
       unused,
+      rename: renaming(own.key_mapping),
       origin: { model: name, sources: stored.identities(), wanted: own.packedCopy },
       signal,
       progress_callback,
     });
     const kept = dtype === "auto" ? storedDType(weights) : dtype;
-    return { runtime, dtype: kept, generation_config, tensors };
+    return { runtime, dtype: kept, generation_config, tensors, unexpected };
   } catch (error) {
     await device.dispose();
     throw error;
@@ -142,6 +194,9 @@ interface OwnOptions {
   config?: LlavaConfig;
   attn_implementation?: unknown;
   use_safetensors?: boolean;
+  generation_config?: GenerationConfig;
+  key_mapping?: Readonly<Record<string, string>>;
+  output_loading_info?: boolean;
 }
 
 const OWN: readonly (keyof OwnOptions)[] = [
@@ -154,6 +209,9 @@ const OWN: readonly (keyof OwnOptions)[] = [
   "config",
   "attn_implementation",
   "use_safetensors",
+  "generation_config",
+  "key_mapping",
+  "output_loading_info",
 ];
 
 function splitOptions(options: ModelFromPretrainedOptions): {
@@ -166,11 +224,35 @@ function splitOptions(options: ModelFromPretrainedOptions): {
   const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    if (Object.hasOwn(UNSUPPORTED, name)) throw unsupported(name, UNSUPPORTED[name]);
+    if (Object.hasOwn(UNSUPPORTED, name) && value !== null) throw unsupported(name, UNSUPPORTED[name]);
+    if (Object.hasOwn(UNSUPPORTED, name)) continue;
+    if (Object.hasOwn(FIXED, name)) {
+      if (value !== FIXED[name].value) throw unsupported(name, FIXED[name].why);
+      continue;
+    }
     const group = HUB_OPTIONS.includes(name) ? hub : (OWN as readonly string[]).includes(name) ? own : fields;
     group[name] = value;
   }
   return { hub, own, fields };
+}
+
+/** @throws OptionError where a pattern is no regular expression */
+function renaming(
+  mapping: Readonly<Record<string, string>> | undefined,
+): ((name: string) => string) | undefined {
+  if (!mapping) return undefined;
+  const rules = Object.entries(mapping).map(([pattern, to]): [RegExp, string] => {
+    try {
+      return [new RegExp(pattern, "u"), to];
+    } catch (cause) {
+      throw new OptionError(`key_mapping: ${JSON.stringify(pattern)} is no regular expression`, {
+        where: "key_mapping",
+        got: pattern,
+        cause,
+      });
+    }
+  });
+  return (name) => rules.reduce((renamed, [pattern, to]) => renamed.replace(pattern, to), name);
 }
 
 function checkDType(dtype: string): KeptDType | "auto" {

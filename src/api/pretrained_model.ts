@@ -13,6 +13,7 @@ import type { LlavaForwardOptions } from "./forward_inputs.ts";
 import { type ImageFeatureOptions, imageFeatures } from "./image_features.ts";
 import { LanguageModel } from "./language_model.ts";
 import { freeParameters, type LlavaRuntime } from "./llava_runtime.ts";
+import type { LoadedTensor } from "./loading.ts";
 import type { BaseModelOutputWithPooling, LlavaModelOutputWithPast } from "./outputs.ts";
 import type { LoadedModel } from "./pretrained.ts";
 import { type ResizeOptions, resizeTokenEmbeddings } from "./resize_embeddings.ts";
@@ -250,7 +251,6 @@ export abstract class LlavaPreTrainedModel<
     const { config, dtype } = this;
     const { device } = this.runtime;
     const architecture = this.constructor.name;
-    const own = this.#parameters();
     await savePretrained(
       save_directory,
       {
@@ -258,11 +258,22 @@ export abstract class LlavaPreTrainedModel<
         dtype,
         device,
         architecture,
-        tensors: this.loaded.tensors.filter(({ parameter }) => own.has(parameter)),
+        tensors: this.#savedTensors(options.save_original_format ?? true),
         generation_config: this.savedGeneration(),
       },
       options,
     );
+  }
+
+  /** The tensors under the names that the checkpoint had for them, or under those of the tree of modules. */
+  #savedTensors(original: boolean): LoadedTensor[] {
+    const own = this.#parameters();
+    const tensors = this.loaded.tensors.filter(({ parameter }) => own.has(parameter));
+    if (original) return tensors;
+    const names = new Map<Parameter, string>();
+    for (const [name, parameter] of this.#root.named_parameters())
+      if (!names.has(parameter)) names.set(parameter, name);
+    return tensors.map(({ name, parameter }) => ({ name: names.get(parameter) ?? name, parameter }));
   }
 
   /** Settings of `generate`, for a model that has them. */

@@ -121,7 +121,7 @@ export async function loadRandom(shape: string, options: RandomModelOptions): Pr
     loaded += storageBytes(parameter, kept);
   }
   options.progress_callback?.({ status: "load", loaded: total, total });
-  return { runtime, dtype, generation_config: new GenerationConfig({}), tensors: [] };
+  return { runtime, dtype, generation_config: new GenerationConfig({}), tensors: [], unexpected: [] };
 }
 
 /** Random numbers about as large as trained weights are, as the bytes that each storage has for them. */

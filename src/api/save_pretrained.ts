@@ -13,8 +13,23 @@ export interface SavePretrainedOptions {
   max_shard_size?: number | string;
   /** As in `model.fp16.safetensors`. */
   variant?: string;
+  /** false: under the names that Transformers 5 has for the model's parts, in place of the checkpoint's. */
+  save_original_format?: boolean;
+  /** false: nothing is written, as another process writes. */
+  is_main_process?: boolean;
+  /** Only false: uploading is for other programs. */
+  push_to_hub?: false;
   signal?: AbortSignal;
 }
+
+const OPTIONS = [
+  "max_shard_size",
+  "variant",
+  "save_original_format",
+  "is_main_process",
+  "push_to_hub",
+  "signal",
+] as const satisfies readonly (keyof SavePretrainedOptions)[];
 
 /** What a saved folder is made of. */
 export interface Savable {
@@ -53,7 +68,16 @@ export async function savePretrained(
       { where: "quantization_config", got: quantization.quant_method },
     );
   }
-  checkOptions("save_pretrained", options, ["max_shard_size", "variant", "signal"]);
+  checkOptions("save_pretrained", options, OPTIONS);
+  if (options.push_to_hub) {
+    throw new UnsupportedError(
+      "save_pretrained: push_to_hub: nothing is uploaded; use huggingface-cli upload",
+      {
+        where: "push_to_hub",
+      },
+    );
+  }
+  if (options.is_main_process === false) return;
   const written = tensors.map(({ name, parameter }) => ({
     name,
     dtype: parameter.value.dtype,
@@ -63,7 +87,8 @@ export async function savePretrained(
       return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     },
   }));
-  await saveWeights(folder, written, options);
+  const { max_shard_size, variant, signal } = options;
+  await saveWeights(folder, written, { max_shard_size, variant, signal });
   const saved = Object.assign(config, { architectures: [architecture], dtype });
   await saved.save_pretrained(folder);
   await generation_config?.save_pretrained(folder);

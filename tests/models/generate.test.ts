@@ -276,7 +276,7 @@ describe.each(CHECKPOINTS)("generate of %s", (checkpoint) => {
     await expect(model.generate({ ...inputs, max_new_token: 3 } as never)).rejects.toThrow(
       /max_new_token.*Did you mean 'max_new_tokens'/,
     );
-    await expect(model.generate({ ...inputs, num_beams: 3 })).rejects.toThrow(UnsupportedError);
+    await expect(model.generate({ ...inputs, dola_layers: "low" })).rejects.toThrow(UnsupportedError);
     await expect(model.generate({ ...inputs, max_new_tokens: 0 })).rejects.toThrow(OptionError);
     await expect(model.generate({ ...inputs, max_length: 5 })).rejects.toThrow(/max_length.*max_new_tokens/s);
     const attention_mask = [[1, 1]];
