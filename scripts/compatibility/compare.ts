@@ -30,13 +30,19 @@ export function compare(
 ): Finding[] {
   const used = new Set<string>();
   const findings = items.map((item) => {
-    const key = [item.path, item.owner].find((path) => Object.hasOwn(notes, path));
+    const key = pathsOf(item, notes).find((path) => Object.hasOwn(notes, path));
     if (key !== undefined) used.add(key);
     return finding(item, isThere(item, types.get(item.owner)), key === undefined ? {} : notes[key]);
   });
   const idle = Object.keys(notes).filter((key) => !used.has(key));
   if (idle.length > 0) throw new Error(`notes of names that Transformers does not have: ${idle.join(", ")}`);
   return findings;
+}
+
+/** Where a name's note may stand: at itself, at the member that it belongs to, or at its owner, where that throws. */
+function pathsOf({ path, owner, member, kind }: Item, notes: Readonly<Record<string, Note>>): string[] {
+  if (kind === "name") return [path];
+  return [path, `${owner}.${member}`, ...(notes[owner]?.throws === undefined ? [] : [owner])];
 }
 
 function finding(item: Item, there: boolean, { differs, throws, missing }: Note): Finding {
@@ -46,6 +52,9 @@ function finding(item: Item, there: boolean, { differs, throws, missing }: Note)
   return differs === undefined ? { item, state: "there", why: "" } : { item, state: "differs", why: differs };
 }
 
+/** Names that JavaScript does not allow for parameters: they are given by position. */
+const RENAMED: Readonly<Record<string, string>> = { default: "positional" };
+
 function isThere(item: Item, type: PublicName | undefined): boolean {
   if (type === undefined) return false;
   if (item.kind === "name") return true;
@@ -53,5 +62,6 @@ function isThere(item: Item, type: PublicName | undefined): boolean {
   if (item.kind === "member") return type.members.has(member) || type.calls.has(member);
   const call = type.calls.get(member);
   if (call === undefined) return false;
-  return call.names.has(item.parameter ?? "") || (item.position ?? Infinity) < call.positions;
+  const { parameter = "", position = Infinity } = item;
+  return call.names.has(parameter) || position < call.positions || RENAMED[parameter] === "positional";
 }

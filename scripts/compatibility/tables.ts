@@ -46,9 +46,21 @@ function reasons(findings: readonly Finding[]): string[] {
     byReason.set(reason, [...(byReason.get(reason) ?? []), found]);
   }
   const rows = [...byReason].map(
-    ([reason, same]) => `| ${same.map(({ item }) => code(item.path)).join(", ")} | ${reason} |`,
+    ([reason, same]) =>
+      `| ${shortest(same)
+        .map((path) => code(path))
+        .join(", ")} | ${reason} |`,
   );
   return ["| Name | | Why |", "|---|---|---|", ...rows];
+}
+
+/** Paths, without those that belong to another one among them. */
+function shortest(findings: readonly Finding[]): string[] {
+  const paths = new Set(findings.map(({ item }) => item.path));
+  const within = ({ item }: Finding): boolean =>
+    item.kind !== "name" &&
+    (paths.has(item.owner) || (item.kind === "parameter" && paths.has(`${item.owner}.${item.member}`)));
+  return findings.filter((found) => !within(found)).map(({ item }) => item.path);
 }
 
 function code(text: string): string {

@@ -316,7 +316,11 @@ export class TokenizersBackend extends TokenizerVocabulary {
     throw new UnsupportedError("train_new_from_iterator: tokenizers are not trained here");
   }
 
-  parse_response(): never {
+  /** @throws UnsupportedError always: no template of a LLaVA checkpoint says how an answer is taken apart */
+  parse_response(
+    _response: unknown,
+    _options: { schema?: unknown; prefix?: unknown; tools?: unknown } = {},
+  ): never {
     throw new UnsupportedError("parse_response: response templates are not supported");
   }
 

@@ -25,6 +25,8 @@ import {
   type MergedKwargs,
   mergeKwargs,
   type ProcessorArguments,
+  type ProcessorInputs,
+  refuseOthers,
 } from "./processor_kwargs.ts";
 import {
   loadProcessor,
@@ -33,8 +35,6 @@ import {
   readProcessorDictOf,
 } from "./processor_load.ts";
 import type { ImageLists, ImageTensors, ProcessorCall, TextLists, TextTensors } from "./processor_outputs.ts";
-
-type Texts = string | readonly string[];
 
 /** What every processor is made of. */
 export interface ProcessorInit {
@@ -175,17 +175,19 @@ export abstract class ProcessorMixin extends CallableProcessor {
 
   /** Makes the inputs into lists, and loads pictures. @returns images, text, videos and audio */
   async prepare_inputs_layout(
-    inputs: { images?: ImageInput | null; text?: Texts | null } = {},
+    inputs: ProcessorInputs = {},
   ): Promise<[images: unknown, text: string[] | null, videos: null, audio: null]> {
     checkOptions("prepare_inputs_layout", inputs, ["images", "text", "videos", "audio"]);
+    refuseOthers({ ...inputs });
     const { images = null, text = null } = inputs;
     const fetched = images === null ? null : await this.image_processor.fetch_images(images as SingleImage[]);
     return [fetched, text === null ? null : typeof text === "string" ? [text] : [...text], null, null];
   }
 
   /** @throws OptionError where a call with these inputs would fail for what they are */
-  validate_inputs(inputs: { images?: ImageInput | null; text?: Texts | null } = {}): void {
+  validate_inputs(inputs: ProcessorInputs = {}): void {
     checkOptions("validate_inputs", inputs, ["images", "text", "videos", "audio"]);
+    refuseOthers({ ...inputs });
     const { images = null, text = null } = inputs;
     if (images === null && text === null) {
       throw new OptionError(`${this.#class.processor_class}: give images, text, or both`, { where: "text" });
@@ -196,10 +198,24 @@ export abstract class ProcessorMixin extends CallableProcessor {
   /** Puts replacements where place holders are. @returns the texts, and what was replaced in each */
   get_text_with_replacements(
     text: readonly string[],
-    options: { images_replacements?: readonly string[] } = {},
+    options: {
+      images_replacements?: readonly string[];
+      videos_replacements?: readonly never[];
+      audio_replacements?: readonly never[];
+    } = {},
   ): [string[], Replacement[][]] {
-    checkOptions("get_text_with_replacements", options, ["images_replacements"]);
-    return replacePlaceholders(text, this.image_token, options.images_replacements ?? []);
+    const { images_replacements, ...others } = options;
+    checkOptions("get_text_with_replacements", options, [
+      "images_replacements",
+      "videos_replacements",
+      "audio_replacements",
+    ]);
+    if (Object.values(others).flat().length > 0) {
+      throw new UnsupportedError("get_text_with_replacements: LLaVA takes pictures and text only", {
+        where: "videos_replacements",
+      });
+    }
+    return replacePlaceholders(text, this.image_token, images_replacements ?? []);
   }
 
   /** For each id, 1 for a picture token and 0 for text. */
@@ -309,7 +325,11 @@ export abstract class ProcessorMixin extends CallableProcessor {
     return this.post_process_image_text_to_text(generated_outputs, rest);
   }
 
-  parse_response(): never {
+  /** @throws UnsupportedError always: no template of a LLaVA checkpoint says how an answer is taken apart */
+  parse_response(
+    _response: unknown,
+    _options: { schema?: unknown; prefix?: unknown; tools?: unknown } = {},
+  ): never {
     throw new UnsupportedError("parse_response: response templates are not supported");
   }
 

@@ -30,6 +30,8 @@ export interface ProcessorChatOptions {
   /** Takes control tokens in what the caller gives for ordinary text. */
   sanitize_control_tokens?: boolean;
   load_audio_from_video?: false;
+  /** For templates that read it. */
+  reasoning_effort?: string | null;
   /** Options of the processor; `images` may be among them. */
   processor_kwargs?: (ProcessingKwargs & { images?: ImageInput | null }) | null;
   /** Variables of the template, and options of the processor. */

@@ -33,14 +33,17 @@ export interface ProcessingKwargs
   signal?: AbortSignal;
 }
 
-/** What a processor takes. */
-export interface ProcessorArguments extends ProcessingKwargs {
+/** What a processor prepares. */
+export interface ProcessorInputs {
   /** One picture, or all pictures in the order of their place holders; also as one list for each text. */
   images?: ImageInput | null;
   text?: string | readonly string[] | null;
   videos?: null;
   audio?: null;
 }
+
+/** What a processor takes. */
+export interface ProcessorArguments extends ProcessorInputs, ProcessingKwargs {}
 
 /** Names of what goes to the tokenizer. */
 const TEXT_KWARGS: readonly string[] = TOKENIZER_CALL_OPTIONS.filter(
@@ -141,7 +144,7 @@ function checkOnce(
 }
 
 /** @throws UnsupportedError for what this library's processors do not take */
-function refuseOthers(given: Readonly<Group>): void {
+export function refuseOthers(given: Readonly<Group>): void {
   for (const name of ["videos", "audio", "videos_kwargs", "audio_kwargs"]) {
     const value = given[name] ?? null;
     const isEmpty = value === null || (typeof value === "object" && Object.keys(value).length === 0);
