@@ -26,6 +26,9 @@ interface WorkerFlags extends ModelFlags {
   stalledAfter: number;
 }
 
+/** Milliseconds between two lines about a queue that does not work. */
+const TROUBLE_PAUSE = 10_000;
+
 export function addWorker(program: Command): void {
   const several = (text: string, before: string[]): string[] => [...before, text];
   const command = program
@@ -58,6 +61,7 @@ async function work(flags: WorkerFlags): Promise<void> {
   const queueing = await connect(flags.queue);
   const begun = performance.now();
   const counts = { results: 0, errors: 0, failed_tries: 0 };
+  let toldTrouble = Number.NEGATIVE_INFINITY;
   const say = (text: string): void => {
     if (!flags.quiet && !flags.json) process.stderr.write(`llava worker: ${text}\n`);
   };
@@ -77,6 +81,11 @@ async function work(flags: WorkerFlags): Promise<void> {
       },
       onFailure: (message) => {
         counts.failed_tries++;
+        say(message);
+      },
+      onTrouble: (message) => {
+        if (performance.now() - toldTrouble < TROUBLE_PAUSE) return;
+        toldTrouble = performance.now();
         say(message);
       },
     });

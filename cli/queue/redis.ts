@@ -51,7 +51,14 @@ export async function connect(url: string): Promise<Queueing> {
     });
   }
   connected = true;
-  redis.on("close", () => process.stderr.write(`${address}: the connection is lost, trying again\n`));
+  let lost = false;
+  redis.on("close", () => {
+    if (!lost) process.stderr.write(`${address}: the connection is lost, trying again\n`);
+    lost = true;
+  });
+  redis.on("ready", () => {
+    lost = false;
+  });
   const close = async (): Promise<void> => {
     redis.removeAllListeners("close");
     await redis.quit();

@@ -25,6 +25,8 @@ export interface WorkOptions {
   onResult: (outcome: Outcome) => void;
   /** Told of every try that failed. */
   onFailure: (message: string) => void;
+  /** Told what is wrong with the queue, again and again as long as it is. */
+  onTrouble: (message: string) => void;
 }
 
 /** Times that a question may be with a worker that dies before it is taken for the cause. */
@@ -32,7 +34,7 @@ const DEATHS = 3;
 
 /** Takes questions from the queue and sends results back, until it is closed; `close` waits for what runs. */
 export function startWorking({ bull, redis }: Queueing, options: WorkOptions): Worker {
-  const { asker, pictures, facts, concurrency, stalledAfter, onResult, onFailure } = options;
+  const { asker, pictures, facts, concurrency, stalledAfter, onResult, onFailure, onTrouble } = options;
   const answer = async (job: Job): Promise<void> => {
     const parsed = queuedQuestion.safeParse(job.data);
     if (!parsed.success) throw new bull.UnrecoverableError("this is no question of llava batch");
@@ -69,7 +71,7 @@ export function startWorking({ bull, redis }: Queueing, options: WorkOptions): W
     removeOnComplete: { count: 0 },
     removeOnFail: { age: KEPT_SECONDS },
   });
-  worker.on("error", (error) => onFailure(error.message));
+  worker.on("error", (error) => onTrouble(error.message));
   worker.on("failed", (job, error) => onFailure(`${job?.name ?? "a question"}: ${error.message}`));
   return worker;
 }

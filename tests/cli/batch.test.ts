@@ -35,24 +35,22 @@ async function writeInput(name: string, lines: readonly unknown[]): Promise<stri
 }
 
 test("killed five times and run again: every key once, and the answers that Transformers gives", async () => {
-  const asked = [0, 1].flatMap((round) =>
-    QUESTIONS.map((question, i) => ({ ...question, key: `${round}/${i}` })),
-  );
+  const asked = QUESTIONS.map((question, i) => ({ ...question, key: `q${i}` }));
   const bad = { key: "bad", image: "nothing.jpg", prompt: "?" };
   const lines = asked.map(({ key, images, prompt }) => ({ key, images, prompt }));
-  const input = await writeInput("killed.jsonl", [...lines.slice(0, 70), bad, ...lines.slice(70)]);
+  const input = await writeInput("killed.jsonl", [...lines.slice(0, 30), bad, ...lines.slice(30)]);
   const out = join(folder, "killed.out.jsonl");
   const random = seeded("killed");
   let count = 0;
   for (let kill = 1; kill <= 5; kill++) {
     const child = startLlava(["batch", input, out, "--quiet", "--concurrency", String(kill)]);
     const end = ended(child);
-    count += 1 + Math.floor(random() * 20);
+    count += 1 + Math.floor(random() * 10);
     await untilLines(out, count);
     child.kill("SIGKILL");
     expect(await end).toBe("SIGKILL");
     // A writer that dies within a line leaves a part of it.
-    await appendFile(out, '{"key":"0/3","text":"The pic'.slice(0, 5 * kill));
+    await appendFile(out, '{"key":"q3","text":"The pic'.slice(0, 5 * kill));
     const text = await readFile(out, "utf8");
     count = text.split("\n").length - 1;
   }
