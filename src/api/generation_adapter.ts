@@ -1,6 +1,7 @@
 import type { Value } from "../devices/device.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import type { GenerationModel, PromptInputs, PromptSource } from "../generation/generation_model.ts";
+import type { GuidanceModel } from "../generation/logits_process/guidance.ts";
 import type { RaggedModel } from "../generation/ragged_model.ts";
 import { Scheduler } from "../generation/scheduler.ts";
 import { DynamicCache } from "../nn/dynamic_cache.ts";
@@ -12,6 +13,7 @@ import {
   findPlaceholders,
   imageInput,
   type LlavaForwardOptions,
+  prepareForward,
 } from "./forward_inputs.ts";
 import { checkFeatureCount, featureOrder, type ImageInput, type LlavaRuntime } from "./llava_runtime.ts";
 
@@ -49,6 +51,25 @@ export class LlavaGenerationModel implements GenerationModel {
   newCache(batch: number): DynamicCache {
     return new DynamicCache(this.#runtime.pool, batch);
   }
+
+  readonly ask: GuidanceModel = async ({ past_key_values, ...options }) => {
+    const { pass, past, release } = await prepareForward(this.#runtime, {
+      ...options,
+      past_key_values: past_key_values as DynamicCache | null,
+    });
+    try {
+      const logitColumns = [pass.batch.length - 1];
+      const { logits } = await this.#runtime.pass({
+        ...pass,
+        hidden_states: false,
+        attentions: false,
+        logitColumns,
+      });
+      return { logits: logits as Tensor, past_key_values: past };
+    } finally {
+      release();
+    }
+  };
 
   async encode({
     input_ids,

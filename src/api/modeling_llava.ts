@@ -8,6 +8,7 @@ import type {
   GenerateBeamDecoderOnlyOutput,
   GenerateDecoderOnlyOutput,
 } from "../generation/generation_output.ts";
+import { type TransitionScoreOptions, transitionScores } from "../generation/transition_scores.ts";
 import { DynamicCache } from "../nn/dynamic_cache.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -237,6 +238,21 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
       past.bind(this.runtime.pool, rows);
     }
     return generate(this[generationModel], options);
+  }
+
+  /**
+   * The scores that generated tokens had when they were chosen: float32 [R, new tokens], 0 past a sequence's end.
+   *
+   * @param sequences what `generate` gave, [R, L]
+   * @param scores those that it gave with `output_scores`
+   * @throws ShapeError where they do not belong together
+   */
+  compute_transition_scores(
+    sequences: Ids,
+    scores: readonly Tensor[] | null | undefined,
+    options: TransitionScoreOptions = {},
+  ): Tensor {
+    return transitionScores(sequences, scores, this.config.text_config.vocab_size, options);
   }
 
   protected override async compute(

@@ -11,7 +11,14 @@ import { checkSaveOptions, saveTextFile, saveTextFileAt } from "../models/save_f
 import { GENERATE_ARGUMENTS, GENERATION_FIELDS } from "./generation_fields.ts";
 import { minorIssues, refuseContradictions } from "./generation_validation.ts";
 import type { SequenceBias } from "./logits_process/bias.ts";
-import { WatermarkingConfig, type WatermarkingOptions } from "./watermarking_config.ts";
+import {
+  BaseWatermarkingConfig,
+  type SynthIDTextWatermarkingConfig,
+  type SynthIDTextWatermarkingOptions,
+  type WatermarkingConfig,
+  type WatermarkingOptions,
+  watermarkingConfig,
+} from "./watermarking_config.ts";
 
 const GENERATION_CONFIG_NAME = "generation_config.json";
 const METADATA_FIELDS = ["_from_model_config", "transformers_version"];
@@ -75,7 +82,7 @@ export interface GenerationSettings {
   sequence_bias?: SequenceBias | null;
   token_healing?: boolean | null;
   guidance_scale?: number | null;
-  watermarking_config?: WatermarkingConfig | WatermarkingOptions | null;
+  watermarking_config?: BaseWatermarkingConfig | WatermarkingOptions | SynthIDTextWatermarkingOptions | null;
   num_return_sequences?: number | null;
   output_attentions?: boolean | null;
   output_hidden_states?: boolean | null;
@@ -133,7 +140,7 @@ type Stored<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 /** The fields, each null until it is set. */
 type GenerationFields = Stored<Omit<GenerationSettings, "watermarking_config">> & {
-  watermarking_config: WatermarkingConfig | null;
+  watermarking_config: WatermarkingConfig | SynthIDTextWatermarkingConfig | null;
 };
 
 const Fields = class {} as new () => GenerationFields;
@@ -169,8 +176,9 @@ export class GenerationConfig extends Fields {
   }
 
   #set(name: string, value: unknown): void {
-    const own = name === "watermarking_config" && isRecord(value) && !(value instanceof WatermarkingConfig);
-    const set = own ? WatermarkingConfig.from_dict(value) : value;
+    const own =
+      name === "watermarking_config" && isRecord(value) && !(value instanceof BaseWatermarkingConfig);
+    const set = own ? watermarkingConfig(value) : value;
     (this as unknown as Record<string, unknown>)[name] = set;
   }
 

@@ -9,6 +9,7 @@ import { lengthsOf } from "./generation_length.ts";
 import type { GenerationModel } from "./generation_model.ts";
 import { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation_output.ts";
 import { effectiveSettings, splitSettings } from "./generation_settings.ts";
+import { Guide } from "./guide.ts";
 import { strategyOf } from "./strategies.ts";
 import type { Strategy } from "./strategy.ts";
 
@@ -54,6 +55,7 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
   const given = options.past_key_values ?? undefined;
   const caches = given ?? model.newCache(rows.tokens.length);
   const before = caches.get_seq_length();
+  const guide = new Guide(model.ask);
   let strategy: Strategy | undefined;
   try {
     streamer?.put(new Tensor("int32", [rows.tokens.length, rows.tokens[0].length], rows.tokens.flat()));
@@ -65,6 +67,7 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
       rows,
       prompts,
       pictures,
+      guide,
       caches,
       newColumns: rows.length - rows.cached,
     });
@@ -77,6 +80,7 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
     throw error;
   } finally {
     strategy?.release();
+    guide.release();
     source?.free();
   }
   return output(config, strategy, given);

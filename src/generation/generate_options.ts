@@ -29,6 +29,10 @@ export interface GenerateOptions extends GenerationSettings, GenerationInputs {
   streamer?: BaseStreamer | null;
   /** A smaller model with the same tokenizer that goes ahead. One row only. */
   assistant_model?: Generating | null;
+  /** With `guidance_scale`: what to keep away from, [B, N]. Without: the last token of the prompt alone. */
+  negative_prompt_ids?: Ids | null;
+  /** [B, N], padding on the left. */
+  negative_prompt_attention_mask?: Ids | null;
   /** Needed for `stop_strings`. */
   tokenizer?: StoppingTokenizer | null;
   /** Our own: sampling with the same seed gives the same tokens. */
@@ -47,6 +51,8 @@ const ARGUMENTS = [
   "stopping_criteria",
   "prefix_allowed_tokens_fn",
   "assistant_model",
+  "negative_prompt_ids",
+  "negative_prompt_attention_mask",
   "streamer",
   "tokenizer",
   "seed",
@@ -56,8 +62,6 @@ const ARGUMENTS = [
 /** Arguments of Transformers' `generate` that this version does not have. */
 const UNSUPPORTED: readonly string[] = [
   "assistant_tokenizer",
-  "negative_prompt_ids",
-  "negative_prompt_attention_mask",
   "synced_gpus",
   "custom_generate",
   "trust_remote_code",

@@ -3,6 +3,7 @@ import type { Value } from "../devices/device.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
+import type { GuidanceModel } from "./logits_process/guidance.ts";
 import type { RaggedModel } from "./ragged_model.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -40,6 +41,8 @@ export interface GenerationModel {
   /** Checks ids, encodes pictures; undefined where every row is a token's embedding. */
   encode(inputs: PromptInputs): Promise<PromptSource | undefined>;
   newCache(batch: number): DynamicCache;
+  /** A pass over tokens alone: the logits of the last column, float32 [B, 1, V], and the cache where one is wanted. */
+  readonly ask: GuidanceModel;
 }
 
 /** Where a model that has `generate` keeps what it works with. */

@@ -38,7 +38,6 @@ const UNSUPPORTED: readonly (readonly [
   ["constraints", [], MOVED],
   ["force_words_ids", [], MOVED],
   ["assistant_early_exit", []],
-  ["guidance_scale", [1]],
   ["token_healing", [false]],
   ["use_mtp", [false]],
   ["cache_implementation", ["dynamic"]],

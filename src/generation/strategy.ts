@@ -5,6 +5,7 @@ import type { GenerationConfig } from "./configuration_utils.ts";
 import type { GenerateOptions } from "./generate_options.ts";
 import type { Prompt, PromptRows } from "./generation_inputs.ts";
 import type { GenerationModel } from "./generation_model.ts";
+import { type Guide, negativePrompts } from "./guide.ts";
 import type { LogitsProcessorList } from "./logits_process/base.ts";
 import { get_logits_processor } from "./logits_process/builder.ts";
 import type { Group } from "./scheduler.ts";
@@ -23,6 +24,7 @@ export interface GenerationCall {
   prompts: readonly Prompt[];
   /** Arguments that say what the pictures are. */
   pictures: Readonly<Record<string, unknown>>;
+  guide: Guide;
   /** A row for each prompt. */
   caches: DynamicCache;
   /** Columns of the prompts, padding included, that the caches do not hold yet. */
@@ -50,8 +52,14 @@ export interface Strategy extends Group {
 }
 
 /** The processors of a call, for prompts of which each is continued in `copies` ways. */
-export function processorsOf({ options, config, rows }: GenerationCall, copies: number): LogitsProcessorList {
+export function processorsOf(
+  { model, guide, options, config, rows }: GenerationCall,
+  copies: number,
+): LogitsProcessorList {
   return get_logits_processor(config, {
+    ...negativePrompts(options, config, rows.tokens.length, copies),
+    model: guide.model,
+    vocab_size: model.vocab_size,
     input_ids_seq_length: rows.tokens[0].length,
     encoder_input_ids: repeated(rows.tokens, copies),
     attention_mask: repeated(rows.mask, copies),

@@ -30,6 +30,8 @@ export interface Run {
   cached?: number;
   sequences_scores?: Digest;
   beam_indices?: number[][];
+  /** compute_transition_scores without and with normalize_logits. */
+  transitions?: [Digest, Digest];
 }
 
 export function recordedRuns(file: string): Run[] {
@@ -163,6 +165,11 @@ export async function repeatRun(checkpoints: Checkpoints, run: Run): Promise<voi
     expect(out.beam_indices.tolist()).toEqual(run.beam_indices);
     expect(out.sequences_scores === undefined).toBe(run.sequences_scores === undefined);
     if (run.sequences_scores) expectDigest(out.sequences_scores, run.sequences_scores);
+  }
+  for (const [i, digest] of (run.transitions ?? []).entries()) {
+    const beam_indices = out instanceof GenerateBeamDecoderOnlyOutput ? out.beam_indices : undefined;
+    const options = { beam_indices, normalize_logits: i === 1 };
+    expectDigest(model.compute_transition_scores(out.sequences, out.scores, options), digest);
   }
   for (const key of ["scores", "logits"] as const) {
     expect(out[key]?.length).toBe(run[key]?.length);
