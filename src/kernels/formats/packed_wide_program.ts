@@ -5,7 +5,7 @@ import type { Target } from "../../codegen/target.ts";
 import type { Acc, Vec } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import { loadFloat } from "../linear_program.ts";
-import { BLOCK, GROUP } from "./format.ts";
+import { BLOCK, GROUP, type WeightFormat } from "./format.ts";
 import {
   type Args,
   blockSum,
@@ -28,17 +28,19 @@ interface Cut {
   chunk: number;
 }
 
-function cutOf({ registers }: Target): Cut {
+function cutOf({ registers, lanes, byteDot }: Target, { codeBits }: WeightFormat): Cut {
   if (registers === 32) return { MR: 3, NV: 4, columns: 64, chunk: 8 };
-  return { MR: 4, NV: 1, columns: 32, chunk: 16 };
+  // Where products of whole bytes take several instructions they need registers of their own.
+  const few = lanes === 4 || (byteDot !== "vnni" && codeBits === 8);
+  return { MR: few ? 2 : 3, NV: 2, columns: 32, chunk: 16 };
 }
 
 /** Input rows that a tile goes through at most: their sums stay in the thread's second cache. */
 const MOST_ROWS = 192;
 
 /** How the rows are shared out among tiles, about evenly. */
-export function wideTiles(target: Target, { T, N }: PackedShape): { tiles: number; height: number } {
-  const { MR, columns } = cutOf(target);
+export function wideTiles(target: Target, { format, T, N }: PackedShape): { tiles: number; height: number } {
+  const { MR, columns } = cutOf(target, format);
   const parts = Math.ceil(T / MOST_ROWS);
   const height = Math.ceil(T / parts / MR) * MR;
   return { tiles: Math.ceil(T / height) * Math.ceil(N / columns), height };
@@ -50,7 +52,7 @@ export function wideTiles(target: Target, { T, N }: PackedShape): { tiles: numbe
  */
 export function wideProgram(b: Builder, args: Args, shape: PackedShape): void {
   const { N, K, format } = shape;
-  const cut = cutOf(b.target);
+  const cut = cutOf(b.target, format);
   const height = args.height.read();
   const rowTiles = args.rows.read().plus(height).minus(1).dividedBy(height);
   const firstRow = b.variable(b.tile.modulo(rowTiles).times(height));
