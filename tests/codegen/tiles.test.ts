@@ -4,6 +4,12 @@ import { avx512 } from "../../src/codegen/target.ts";
 import { configureTiles, releaseTiles, Tile, tileConfig } from "../../src/codegen/tiles.ts";
 import { lowerX64 } from "../../src/codegen/x64/lower.ts";
 import { openEngine } from "../../src/devices/native/engine.ts";
+import {
+  checkMemory,
+  productsIn,
+  tileProducts,
+  vectorProducts,
+} from "../../src/devices/native/tile_check.ts";
 import { bfloat16ToNumber, numberToBfloat16 } from "../../src/tensor/dtype.ts";
 import { disassemble } from "./support/iced.ts";
 import { candidates, type Machine, missing, Random, runProgram } from "./support/machines.ts";
@@ -45,6 +51,18 @@ describe("tiles", () => {
       "tilestored [rdi+rsi],tmm2",
       "tilerelease",
     ]);
+  });
+
+  it("are compared with vectors before they are used, on numbers that tell products apart", () => {
+    const machine = candidates().find((c): c is Machine => c.name === "interpreter, avx512 with all")!;
+    const [tiles, vectors] = [tileProducts, vectorProducts].map((of) => {
+      const memory = checkMemory();
+      runProgram(machine, of(target), { memory });
+      return productsIn(memory);
+    });
+    expect([...tiles]).toEqual([...vectors]);
+    const words = new Set(new Int32Array(tiles.slice().buffer));
+    expect(words.size).toBeGreaterThan(200);
   });
 
   it("are eight", () => {

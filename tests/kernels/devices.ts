@@ -1,5 +1,6 @@
 import { describe, type TestContext, test } from "vitest";
 import type { Device } from "../../src/devices/device.ts";
+import { openEngine } from "../../src/devices/native/engine.ts";
 import { openNativeDevice } from "../../src/devices/native/open_native_node.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 import { openWasmDevice } from "../../src/devices/wasm/open_wasm.ts";
@@ -17,9 +18,20 @@ const CANDIDATES: readonly Candidate[] = [
   { name: "reference", open: async () => new ReferenceDevice() },
   { name: "native avx2", open: () => openNativeDevice({ threads: 2, cpu: "avx2" }) },
   { name: "native avx512", open: () => openNativeDevice({ threads: 2, cpu: "avx512" }) },
+  { name: "native amx", open: openWithTiles },
   { name: "wasm", open: () => openWasmDevice({ threads: 2 }) },
   { name: "wasm inline", open: () => openWasmDevice({ inline: true }) },
 ];
+
+/** A device that multiplies with AMX. */
+async function openWithTiles(): Promise<Device | { reason: string }> {
+  const engine = openEngine("amx");
+  if ("reason" in engine) return engine;
+  const { processor, target } = engine;
+  engine.dispose();
+  if (!target.amx) return { reason: `${processor.name} has no AMX, or may not use it` };
+  return openNativeDevice({ threads: 2, cpu: "amx" });
+}
 
 /**
  * What must be there, as `REQUIRE_DEVICES=native,wasm` says. A kind of device is there if one of its forms is; a form can

@@ -9,6 +9,7 @@ import { Region } from "./memory.ts";
 import { bf16DotPays } from "./probe.ts";
 import { chooseTarget, cpuLevel, detectProcessor, type Processor, requestAmx } from "./processor.ts";
 import { openSystem, type System } from "./system.ts";
+import { tilesAgree } from "./tile_check.ts";
 
 /** A compiled program, runnable on the calling thread. Its three arguments are addresses or numbers. */
 export type NativeFunction = (block: number, tile: number, scratch: number) => void;
@@ -91,8 +92,10 @@ export function openEngine(restrict = process.env.LLAVA_CPU): NativeEngine | { r
       return target;
     }
     const engine = new NativeEngine(system, code, processor, target);
-    if (!target.bf16Dot || bf16DotPays(engine)) return engine;
-    return new NativeEngine(system, code, processor, { ...target, bf16Dot: false });
+    const bf16Dot = target.bf16Dot && bf16DotPays(engine);
+    const amx = target.amx && tilesAgree(engine);
+    if (bf16Dot === target.bf16Dot && amx === target.amx) return engine;
+    return new NativeEngine(system, code, processor, { ...target, bf16Dot, amx });
   } catch (error) {
     code.free();
     return { reason: error instanceof Error ? error.message : String(error) };

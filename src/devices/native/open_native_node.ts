@@ -25,10 +25,12 @@ export async function openNativeDevice(
   const threads = options.threads ?? physicalCores();
   const workers = await NativeWorkers.start(engine, threads);
   const { name } = engine.processor;
+  const { target } = engine;
+  const instructions = target.amx ? `${target.name} and amx` : target.name;
   const plural = threads === 1 ? "thread" : "threads";
   return new VectorDevice(
     "native",
     new NativeMachine(engine, workers),
-    `${engine.target.name} machine code on ${threads} ${plural} (${name})`,
+    `${instructions} machine code on ${threads} ${plural} (${name})`,
   );
 }

@@ -15,34 +15,32 @@ import {
   vectorsOf,
   WORDS,
 } from "./packed_blocks.ts";
+import { beginTiles, endTiles, multiplyTiles, TILE_LAYOUT, TILE_ROWS } from "./packed_tiles.ts";
+import { type Cut, type Layout, MOST_ROWS, NOTES, panelAt, sumsAt, type Work } from "./packed_work.ts";
 import { QUANTISED_BYTES } from "./quantise_rows.ts";
 
-/** How a product of many rows is cut up. */
-interface Cut {
-  /** Rows and vectors of columns whose sums are in registers together. */
-  MR: number;
-  NV: number;
-  /** Columns of y that a tile of work computes. */
-  columns: number;
-  /** Blocks of the weight that are unpacked at once: with the input's they stay in the nearest cache. */
-  chunk: number;
-}
-
-function cutOf({ registers, lanes, byteDot }: Target, { codeBits }: WeightFormat): Cut {
-  if (registers === 32) return { MR: 3, NV: 4, columns: 64, chunk: 8 };
+function cutOf({ registers, bytes, lanes, byteDot, amx }: Target, { codeBits }: WeightFormat): Cut {
+  if (registers === 32) {
+    const layout = amx ? TILE_LAYOUT : wordByWord(4, bytes);
+    return { MR: 3, NV: 4, columns: 64, chunk: 8, layout };
+  }
   // Where products of whole bytes take several instructions they need registers of their own.
   const few = lanes === 4 || (byteDot !== "vnni" && codeBits === 8);
-  return { MR: few ? 2 : 3, NV: 2, columns: 32, chunk: 16 };
+  return { MR: few ? 2 : 3, NV: 2, columns: 32, chunk: 16, layout: wordByWord(2, bytes) };
 }
 
-/** Input rows that a tile goes through at most: their sums stay in the thread's second cache. */
-const MOST_ROWS = 192;
+/** The first words of NV vectors of columns, the second ones, and so on, then their scales. */
+function wordByWord(NV: number, bytes: number): Layout {
+  const codes = (vector: number, word: number): number => bytes * (word * NV + vector);
+  return { block: bytes * NV * (WORDS + 1), codes, scales: (vector) => codes(vector, WORDS) };
+}
 
-/** How the rows are shared out among tiles, about evenly. */
+/** How the rows are shared out among tiles of work, about evenly. */
 export function wideTiles(target: Target, { format, T, N }: PackedShape): { tiles: number; height: number } {
   const { MR, columns } = cutOf(target, format);
+  const together = target.amx ? TILE_ROWS : MR;
   const parts = Math.ceil(T / MOST_ROWS);
-  const height = Math.ceil(T / parts / MR) * MR;
+  const height = Math.ceil(T / parts / together) * together;
   return { tiles: Math.ceil(T / height) * Math.ceil(N / columns), height };
 }
 
@@ -53,30 +51,28 @@ export function wideTiles(target: Target, { format, T, N }: PackedShape): { tile
 export function wideProgram(b: Builder, args: Args, shape: PackedShape): void {
   const { N, K, format } = shape;
   const cut = cutOf(b.target, format);
-  const height = args.height.read();
-  const rowTiles = args.rows.read().plus(height).minus(1).dividedBy(height);
-  const firstRow = b.variable(b.tile.modulo(rowTiles).times(height));
-  const panel = b.variable(b.tile.dividedBy(rowTiles));
-  const rows = b.variable(args.rows.read().minus(firstRow).min(args.height.read()));
+  const firstRow = findRows(b, args);
   const blocks = K / BLOCK;
   const compute = (columns: number): void => {
     const x = b.cursor(args.x, firstRow.times(blocks * QUANTISED_BYTES));
+    const panel = b.scratch().readInt(NOTES.panel);
     const w = b.cursor(args.weight, panel.times((cut.columns / GROUP) * blocks * format.groupBytes));
-    const work = { b, shape, cut, columns, rows, x, w };
+    const work = { b, shape, cut, columns, x, w };
+    if (b.target.amx) beginTiles(work);
     const first = Math.min(cut.chunk, blocks);
     chunk(work, first, true);
     b.repeat(Math.floor((blocks - first) / cut.chunk), () => chunk(work, cut.chunk, false));
     const rest = (blocks - first) % cut.chunk;
     if (rest > 0) chunk(work, rest, false);
-    const y = b.cursor(args.y, firstRow.times(4 * N), panel.times(4 * cut.columns));
-    writeOut(work, args, panel, y);
+    if (b.target.amx) endTiles(work);
+    writeOut(work, args, firstRow);
   };
   const whole = Math.floor(N / cut.columns);
   if (N % cut.columns === 0) compute(cut.columns);
   else if (whole === 0) compute(N);
   else
     b.if(
-      panel,
+      b.scratch().readInt(NOTES.panel),
       "<",
       whole,
       () => compute(cut.columns),
@@ -84,17 +80,20 @@ export function wideProgram(b: Builder, args: Args, shape: PackedShape): void {
     );
 }
 
-/** A tile of work, and how far it is. */
-interface Work {
-  b: Builder;
-  shape: PackedShape;
-  cut: Cut;
-  /** Columns of y. */
-  columns: number;
-  rows: Int;
-  /** The input and the weight, at the next chunk. */
-  x: Cursor;
-  w: Cursor;
+/** Notes the tile's columns and how many rows it has; gives the first row. */
+function findRows(b: Builder, args: Args): Int {
+  const height = args.height.read();
+  const tiles = args.rows.read().plus(height).minus(1).dividedBy(height);
+  const firstRow = b.variable(b.tile.modulo(tiles).times(height));
+  const notes = b.scratch();
+  notes.writeInt(NOTES.panel, b.tile.dividedBy(tiles));
+  notes.writeInt(NOTES.rows, args.rows.read().minus(firstRow).min(height));
+  return firstRow;
+}
+
+/** Rows of the tile. */
+function rowsOf({ b }: Work): Int {
+  return b.scratch().readInt(NOTES.rows);
 }
 
 /** Multiplies the next `blocks` blocks. */
@@ -105,43 +104,36 @@ function chunk(work: Work, blocks: number, begin: boolean): void {
   work.w.advance(blocks * work.shape.format.groupBytes);
 }
 
-/** Bytes of an unpacked block of a vector of columns, or several: the codes as bytes, then the scales as f32. */
-function unpackedBytes({ b, cut }: Work): number {
-  return (WORDS + 1) * 4 * cut.NV * b.lanes;
-}
-
 /** Panels of NV vectors that a tile's columns take. */
 function panelsOf({ b, cut, columns }: Work): number {
   return Math.ceil(columns / (cut.NV * b.lanes));
-}
-
-/** Where in scratch memory the sums begin. */
-function sumsAt(work: Work): number {
-  return (work.cut.columns / (work.cut.NV * work.b.lanes)) * work.cut.chunk * unpackedBytes(work);
 }
 
 /** Unpacks `blocks` blocks into scratch memory: for each panel of columns block after block. */
 function unpackChunk(work: Work, blocks: number): void {
   const { b, shape, cut, columns } = work;
   const { format, K } = shape;
-  const NR = cut.NV * b.lanes;
   const [w, out] = [work.w.copy(), b.scratch()];
   b.repeat(blocks, () => {
     for (let column = 0; column < Math.ceil(columns / GROUP) * GROUP; column += b.lanes) {
       const at = Math.floor(column / GROUP) * (K / BLOCK) * format.groupBytes;
       const row = column % GROUP;
-      const to = Math.floor(column / NR) * blocks * unpackedBytes(work) + 4 * (column % NR);
-      eachWord(b, format, w, at + 4 * row, (word, codes) => out.store(to + 4 * word * NR, codes));
-      out.store(to + 4 * WORDS * NR, w.loadBf16(at + scalesAt(format) + 2 * row));
+      const vector = column / b.lanes;
+      const to = panelAt(work, Math.floor(vector / cut.NV));
+      const { codes, scales } = cut.layout;
+      eachWord(b, format, w, at + 4 * row, (word, four) =>
+        out.store(to + codes(vector % cut.NV, word), four),
+      );
+      out.store(to + scales(vector % cut.NV), w.loadBf16(at + scalesAt(format) + 2 * row));
     }
     w.advance(format.groupBytes);
-    out.advance(unpackedBytes(work));
+    out.advance(cut.layout.block);
   });
 }
 
-/** Adds the products of the unpacked blocks to the sums: panel by panel, each [rows][NV] vectors. */
+/** Adds the products of the unpacked blocks to the sums. */
 function multiplyChunk(work: Work, blocks: number, begin: boolean): void {
-  const { b, shape, cut, columns, rows } = work;
+  const { b, shape, cut, columns } = work;
   const { MR } = cut;
   const NR = cut.NV * b.lanes;
   const rowBytes = (shape.K / BLOCK) * QUANTISED_BYTES;
@@ -150,22 +142,29 @@ function multiplyChunk(work: Work, blocks: number, begin: boolean): void {
     const vectors = vectorsOf(b, Math.min(NR, columns - p * NR));
     const row = work.x.copy();
     const some = (count: number): void => {
-      const w = b.scratch(p * blocks * unpackedBytes(work));
+      const w = b.scratch(panelAt(work, p));
       const at = (m: number, v: number): number => 4 * (m * NR + v * b.lanes);
       const acc = Array.from({ length: count }, (_, m) =>
         vectors.map((_, v) => (begin ? b.accF32() : b.acc(sums.load(at(m, v))))),
       );
       b.repeat(blocks, () => {
         blockProducts(work, w, row, rowBytes, acc);
-        w.advance(unpackedBytes(work));
+        w.advance(cut.layout.block);
         row.advance(QUANTISED_BYTES);
       });
       for (const [m, all] of acc.entries()) for (const [v, sum] of all.entries()) sums.store(at(m, v), sum);
       row.advance(count * rowBytes - blocks * QUANTISED_BYTES);
       sums.advance(4 * count * NR);
     };
-    b.repeat(rows.dividedBy(MR), () => some(MR));
-    const rest = rows.modulo(MR);
+    if (b.target.amx)
+      b.repeat(rowsOf(work).dividedBy(TILE_ROWS), () => {
+        multiplyTiles(work, { row, sums, rowBytes, vectors: vectors.length, blocks, begin });
+        row.advance(TILE_ROWS * rowBytes);
+        sums.advance(4 * TILE_ROWS * NR);
+      });
+    const left = b.target.amx ? rowsOf(work).modulo(TILE_ROWS) : rowsOf(work);
+    b.repeat(left.dividedBy(MR), () => some(MR));
+    const rest = left.modulo(MR);
     for (let count = 1; count < MR; count++) b.if(rest, "==", count, () => some(count));
   }
 }
@@ -178,12 +177,12 @@ function blockProducts(
   rowBytes: number,
   sums: Acc<"f32">[][],
 ): void {
-  const NR = cut.NV * b.lanes;
+  const { layout } = cut;
   const dots = sums.map((vectors, m) =>
     vectors.map(() => blockSum(b, shape.format, () => x.broadcastI32(m * rowBytes + BLOCK + 4))),
   );
   for (let word = 0; word < WORDS; word++) {
-    const codes = sums[0].map((_, v) => w.loadBytes(4 * (word * NR + v * b.lanes)));
+    const codes = sums[0].map((_, v) => w.loadBytes(layout.codes(v, word)));
     for (const [m, row] of dots.entries()) {
       const four = x.broadcastBytes(m * rowBytes + 4 * word);
       for (const [v, dot] of row.entries()) dot.step(codes[v], four);
@@ -192,16 +191,18 @@ function blockProducts(
   for (const [m, row] of dots.entries()) {
     const factor = x.broadcast(m * rowBytes + BLOCK);
     for (const [v, dot] of row.entries())
-      sums[m][v].fma(b.toF32(dot.finish()), b.mul(w.load(4 * (WORDS * NR + v * b.lanes)), factor));
+      sums[m][v].fma(b.toF32(dot.finish()), b.mul(w.load(layout.scales(v)), factor));
   }
 }
 
 /** Writes the sums, and the bias with them, to y. */
-function writeOut(work: Work, args: Args, panel: Int, to: Cursor): void {
-  const { b, shape, cut, columns, rows } = work;
+function writeOut(work: Work, args: Args, firstRow: Int): void {
+  const { b, shape, cut, columns } = work;
   const { bias, N } = shape;
   const NR = cut.NV * b.lanes;
+  const panel = b.scratch().readInt(NOTES.panel);
   const offset = bias && b.cursor(args.bias, panel.times(BYTES[bias] * cut.columns));
+  const to = b.cursor(args.y, firstRow.times(4 * N), panel.times(4 * cut.columns));
   const sums = b.scratch(sumsAt(work));
   for (let p = 0; p < panelsOf(work); p++) {
     const vectors = vectorsOf(b, Math.min(NR, columns - p * NR));
@@ -209,7 +210,7 @@ function writeOut(work: Work, args: Args, panel: Int, to: Cursor): void {
       ({ first, lanes }) => offset && bias && loadFloat(offset, bias, BYTES[bias] * (p * NR + first), lanes),
     );
     const y = to.copy(4 * p * NR);
-    b.repeat(rows, () => {
+    b.repeat(rowsOf(work), () => {
       for (const [v, { first, lanes }] of vectors.entries()) {
         const sum = sums.load(4 * first);
         const addend = addends[v];
