@@ -1,5 +1,5 @@
 import type { ChatProgram, Role } from "./chat_program.ts";
-import { Environment, Interpreter, type Node, type RuntimeValue } from "./jinja.ts";
+import { Environment, type ForNode, Interpreter, type Node, type RuntimeValue } from "./jinja.ts";
 import { strftime } from "./strftime.ts";
 
 /** Most nodes that a template may evaluate, and most characters that it may write. */
@@ -49,11 +49,33 @@ function range(bounds: readonly number[]): number[] {
   return Array.from({ length }, (_, i) => start + i * step);
 }
 
+/** Leaves the body of a loop. What the body has written so far stays written. */
+class LoopControl extends Error {
+  readonly ends: boolean;
+  written = "";
+
+  /** @param ends whether the loop ends with it */
+  constructor(ends: boolean) {
+    super("there is no loop to leave");
+    this.ends = ends;
+  }
+}
+
+/** A loop that is being run. */
+interface Loop {
+  readonly body: readonly Node[];
+  ended: boolean;
+  /** Rounds that were left, and rounds that were not. */
+  left: number;
+  whole: number;
+}
+
 class PythonicInterpreter extends Interpreter {
   private readonly roles: ReadonlyMap<Node, Role>;
   private steps = 0;
   /** Types of the left sides of the sums that are being computed. */
   private readonly sums: string[] = [];
+  private readonly loops: Loop[] = [];
 
   constructor(environment: Environment, roles: ReadonlyMap<Node, Role>) {
     super(environment);
@@ -62,6 +84,7 @@ class PythonicInterpreter extends Interpreter {
 
   override evaluate(node: Node | undefined, environment: Environment): RuntimeValue {
     if (++this.steps > MAX_STEPS) throw new Error("it takes too many steps");
+    if (node?.type === "Break" || node?.type === "Continue") throw new LoopControl(node.type === "Break");
     const value = super.evaluate(node, environment);
     if (value.type === "StringValue" && (value.value as string).length > MAX_OUTPUT) {
       throw new Error(`it writes more than ${MAX_OUTPUT} characters`);
@@ -70,6 +93,43 @@ class PythonicInterpreter extends Interpreter {
     if (role === "left") this.sums.push(value.type);
     if (role === "right") checkSum(this.sums.pop(), value.type);
     return role === undefined ? value : asUsed(value, role);
+  }
+
+  override evaluateFor(node: ForNode, environment: Environment): RuntimeValue {
+    const loop: Loop = { body: node.body, ended: false, left: 0, whole: 0 };
+    this.loops.push(loop);
+    let text: RuntimeValue;
+    try {
+      text = super.evaluateFor(node, environment);
+    } finally {
+      this.loops.pop();
+    }
+    // As in Jinja, a loop of which every round was left has its else, too.
+    if (loop.left === 0 || loop.whole > 0) return text;
+    return runtimeValue(`${text.value}${this.evaluateBlock(node.defaultBlock, environment).value}`);
+  }
+
+  /** The library forgets what a round of a loop has written before it is left. */
+  override evaluateBlock(statements: readonly Node[], environment: Environment): RuntimeValue {
+    const loop = this.loops.at(-1);
+    const isRound = loop?.body === statements;
+    if (isRound && loop.ended) return runtimeValue("");
+    let text = "";
+    try {
+      for (const statement of statements) {
+        const value = this.evaluate(statement, environment);
+        if (value.type !== "NullValue" && value.type !== "UndefinedValue") text += value.toString();
+      }
+    } catch (error) {
+      if (!(error instanceof LoopControl)) throw error;
+      error.written = text + error.written;
+      if (!isRound) throw error;
+      loop.ended = error.ends;
+      loop.left++;
+      return runtimeValue(error.written);
+    }
+    if (isRound) loop.whole++;
+    return runtimeValue(text);
   }
 }
 

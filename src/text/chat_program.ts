@@ -13,7 +13,7 @@ export type Role =
   | "selected"
   /** Filtered by something that takes any sequence. */
   | "listed"
-  /** Filtered by something that takes text. */
+  /** Filtered by something that takes text, or joined to other text by a tilde. */
   | "text"
   /** Before, after a plus sign. */
   | "left"
@@ -133,9 +133,10 @@ function rolesOf(program: Node): Map<Node, Role> {
       const iterable = node.iterable as AnyNode;
       roles.set(iterable.type === "SelectExpression" ? (iterable.lhs as AnyNode) : iterable, "iterated");
     }
-    if (node.type === "BinaryExpression" && (node.operator as { value?: unknown }).value === "+") {
-      roles.set(node.left as AnyNode, "left");
-      roles.set(node.right as AnyNode, "right");
+    const operator = node.type === "BinaryExpression" && (node.operator as { value?: unknown }).value;
+    if (operator === "+" || operator === "~") {
+      roles.set(node.left as AnyNode, operator === "~" ? "text" : "left");
+      roles.set(node.right as AnyNode, operator === "~" ? "text" : "right");
     }
     if (node.type === "MemberExpression") roles.set(node.object as AnyNode, "object");
     if (node.type === "FilterExpression") {

@@ -22,10 +22,19 @@ interface Token {
   readonly type: string;
 }
 
-/** Runs a parsed template. `evaluate` is called for each node. */
+/** A parsed loop. */
+export interface ForNode extends Node {
+  readonly body: readonly Node[];
+  /** What `else` has. */
+  readonly defaultBlock: readonly Node[];
+}
+
+/** Runs a parsed template. `evaluate` is called for each node, `evaluateBlock` for each list of them. */
 export interface Interpreter {
   run(program: Node): RuntimeValue;
   evaluate(node: Node | undefined, environment: Environment): RuntimeValue;
+  evaluateBlock(statements: readonly Node[], environment: Environment): RuntimeValue;
+  evaluateFor(node: ForNode, environment: Environment): RuntimeValue;
 }
 
 /** The parts of the library that are used here. As in `library.ts`, its own declarations cannot be followed. */

@@ -159,7 +159,7 @@ async function compare({ result, error }: Outcome, run: () => Promise<unknown>):
 describe("LlavaProcessor", () => {
   it.each(fixture.calls)("$processor: $name", async ({ processor, args, ...expected }) => {
     const one = llavas.get(processor) as LlavaProcessor;
-    const lists = { ...(fill(args) as object), return_tensors: null };
+    const lists = { return_tensors: null, ...(fill(args) as object) };
     await compare(expected, async () => one(lists));
   });
 

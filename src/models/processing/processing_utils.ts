@@ -145,6 +145,7 @@ export abstract class ProcessorMixin extends CallableProcessor {
         got: text,
       });
     }
+    if (texts.length === 0) throw new OptionError("text: there is none in the list", { where: "text" });
     const count = images === null ? null : make_flat_list_of_images(images).length;
     checkPlaceholderCount(texts, this.image_token, count, text_kwargs.sanitize_control_tokens === true);
     return [...texts];
