@@ -1,4 +1,5 @@
-import { BaseStreamer, DecodeStream, type Tensor } from "../src/index.ts";
+import { BaseStreamer, DecodeStream, type JSONSchema, type Tensor } from "../src/index.ts";
+import { constraintOf, eosOf } from "./constraint.ts";
 import { type ChosenLogprob, LogprobRecorder } from "./logprobs.ts";
 import type { Loaded, Resident } from "./model_pool.ts";
 import type { Prompt } from "./prompt.ts";
@@ -24,6 +25,8 @@ export interface Choice {
 export interface ChoiceRequest extends SamplingRequest {
   max_tokens: number;
   stop: readonly string[];
+  /** What the answer must be. */
+  schema?: JSONSchema;
   /** How many of the likeliest tokens are wanted at each place; undefined: no probabilities at all. */
   top_logprobs?: number;
 }
@@ -103,14 +106,15 @@ export async function generateChoice(
   listener: ChoiceListener,
   signal: AbortSignal,
 ): Promise<Choice> {
-  const eos = [model.generation_config.eos_token_id].flat().filter((id) => id !== null);
+  const eos = eosOf(model);
   const recorder = request.top_logprobs === undefined ? undefined : new LogprobRecorder(request.top_logprobs);
   const streamer = new PieceStreamer(processor.tokenizer, request.stop, recorder, listener, eos);
+  const constraint = request.schema && constraintOf({ model, processor }, request.schema, request.max_tokens);
   await model.generate({
     input_ids: [prompt.ids],
     mm_encoder_outputs: prompt.image && { image: prompt.image },
     max_new_tokens: request.max_tokens,
-    ...samplingOf(request, index, model.config.text_config.vocab_size, recorder),
+    ...samplingOf(request, index, model.config.text_config.vocab_size, recorder, constraint),
     stopping_criteria: request.stop.length > 0 ? [() => streamer.cutter.stopped] : undefined,
     streamer,
     signal,

@@ -27,12 +27,14 @@ export interface Sampling {
  * hence the warpers are ours to put in order.
  *
  * @param choice which of the answers to one request: each has its own seed
+ * @param constraint leaves only the tokens that the answer's format allows
  */
 export function samplingOf(
   request: SamplingRequest,
   choice: number,
   vocabulary: number,
   recorder?: LogprobRecorder,
+  constraint?: LogitsProcess,
 ): Sampling {
   const { temperature = request.top_p === undefined ? 0 : 1, top_p = 1 } = request;
   const processors: LogitsProcess[] = [];
@@ -42,6 +44,7 @@ export function samplingOf(
     processors.push(penalties(presence_penalty, frequency_penalty));
   }
   if (logit_bias) processors.push(bias(logit_bias, vocabulary));
+  if (constraint) processors.push(constraint);
   const greedy = temperature === 0;
   if (!greedy && temperature !== 1) processors.push(new TemperatureLogitsWarper(temperature));
   if (!greedy && top_p < 1) processors.push(new TopPLogitsWarper(top_p));

@@ -67,6 +67,20 @@ const neutral = {
   tool_choice: z.literal("none").optional(),
 };
 
+const responseFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }).describe("The answer is a JSON object."),
+  z.strictObject({
+    type: z.literal("json_schema"),
+    json_schema: z.strictObject({
+      name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/),
+      description: z.string().optional(),
+      schema: z.record(z.string(), z.unknown()).optional(),
+      strict: z.boolean().nullable().optional().describe("The schema is held exactly in any case."),
+    }),
+  }),
+]);
+
 export const chatRequest = z.strictObject({
   ...shared,
   ...neutral,
@@ -74,7 +88,7 @@ export const chatRequest = z.strictObject({
   max_completion_tokens: tokens.optional(),
   logprobs: z.boolean().optional(),
   top_logprobs: z.int().min(0).max(20).optional(),
-  response_format: z.strictObject({ type: z.literal("text") }).optional(),
+  response_format: responseFormat.optional(),
 });
 
 export type ChatRequest = z.infer<typeof chatRequest>;

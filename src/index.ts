@@ -63,6 +63,7 @@ export {
 } from "./generation/configuration_utils.ts";
 export type { GenerateOptions } from "./generation/generate_options.ts";
 export { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
+export type { JSONSchema } from "./generation/grammar/json_schema.ts";
 export {
   type FilterOptions,
   type LogitsProcess,
@@ -93,6 +94,10 @@ export {
   type GuidanceOptions,
   UnbatchedClassifierFreeGuidanceLogitsProcessor,
 } from "./generation/logits_process/guidance.ts";
+export {
+  JSONSchemaLogitsProcessor,
+  type JSONSchemaOptions,
+} from "./generation/logits_process/json_schema.ts";
 export {
   ExponentialDecayLengthPenalty,
   ForcedBOSTokenLogitsProcessor,

@@ -1,5 +1,6 @@
 import { type AnswerRequest, answer, type Format } from "../answer.ts";
 import type { Choice, Piece } from "../choice.ts";
+import { constraintOf, schemaOf } from "../constraint.ts";
 import { ApiError, invalid } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import type { ChosenLogprob, TokenLogprob } from "../logprobs.ts";
@@ -19,9 +20,12 @@ export async function chat(service: Service, raw: Request, record: RequestRecord
     ...body,
     max_tokens: body.max_completion_tokens ?? body.max_tokens,
     top_logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
+    schema: schemaOf(body),
   };
   return answer(service, request, raw, record, async ({ resident, signal }) => {
     const { limits, remote } = service;
+    // Before anything is streamed: a schema that cannot be held is the client's error.
+    if (request.schema) constraintOf(resident, request.schema, 1);
     const prompt = await chatPrompt(resident, body.messages, { limits, remote, signal });
     return { prompts: [prompt], format: new ChatFormat(new TokenTexts(resident.processor.tokenizer), body) };
   });

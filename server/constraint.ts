@@ -1,0 +1,35 @@
+import { type JSONSchema, JSONSchemaLogitsProcessor, LlavaError } from "../src/index.ts";
+import { invalid } from "./errors.ts";
+import type { Loaded } from "./model_pool.ts";
+import type { ChatRequest } from "./schema.ts";
+
+/** The tokens that end a text. */
+export function eosOf({ generation_config }: Loaded["model"]): number[] {
+  return [generation_config.eos_token_id].flat().filter((id) => id !== null);
+}
+
+/** The schema that a request's format stands for. */
+export function schemaOf({ response_format }: ChatRequest): JSONSchema | undefined {
+  if (response_format === undefined || response_format.type === "text") return undefined;
+  if (response_format.type === "json_object") return { type: "object" };
+  return response_format.json_schema.schema ?? { type: "object" };
+}
+
+/**
+ * What holds one answer to a schema.
+ *
+ * @throws ApiError where the schema cannot be held exactly
+ */
+export function constraintOf(
+  { model, processor }: Pick<Loaded, "model" | "processor">,
+  schema: JSONSchema,
+  max_new_tokens: number,
+): JSONSchemaLogitsProcessor {
+  try {
+    const { tokenizer } = processor;
+    return new JSONSchemaLogitsProcessor({ tokenizer, schema, eos_token_id: eosOf(model), max_new_tokens });
+  } catch (error) {
+    if (error instanceof LlavaError) throw invalid("response_format.json_schema", error.message);
+    throw error;
+  }
+}
