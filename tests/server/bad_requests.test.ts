@@ -115,11 +115,11 @@ const BAD: [what: string, body: unknown, param: string | null, status?: number][
   ["top_logprobs alone", ask({ top_logprobs: 2 }), "top_logprobs"],
   ["too many top_logprobs", ask({ logprobs: true, top_logprobs: 21 }), "top_logprobs"],
   ["stream_options without stream", ask({ stream_options: { include_usage: true } }), "stream_options"],
-  ["JSON as a format", ask({ response_format: { type: "json_object" } }), "response_format.type"],
+  ["XML as a format", ask({ response_format: { type: "xml" } }), "response_format.type"],
   [
     "a schema as a format",
     ask({ response_format: { type: "json_schema", json_schema: {} } }),
-    "response_format.type",
+    "response_format.json_schema.name",
   ],
   ["tools", ask({ tools: [{ type: "function", function: { name: "f" } }] }), "tools"],
   [
