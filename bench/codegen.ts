@@ -10,8 +10,6 @@ import { dot4, dotBf16 } from "../src/codegen/dots.ts";
 import type { Program } from "../src/codegen/instruction.ts";
 import { type Builder, program } from "../src/codegen/ir.ts";
 import { rmsNorm, siluMul } from "../src/codegen/programs/elementwise.ts";
-import { divideMatmul, matmul, matmulThin, thinTiles } from "../src/codegen/programs/matmul.ts";
-import { inputPanel, packInput, panelBytes, weightPanel } from "../src/codegen/programs/panels.ts";
 import { type NativeEngine, openEngine } from "../src/devices/native/engine.ts";
 import type { Region } from "../src/devices/native/memory.ts";
 import { NativeWorkers } from "../src/devices/native/workers.ts";
@@ -103,54 +101,6 @@ function readCase(): Case {
   };
 }
 
-function matmulCase(M: number, K: number, N: number): Case {
-  return {
-    name: `matmul ${M} x ${K} x ${N}`,
-    unit: "GFLOP/s",
-    amount: 2 * M * K * N,
-    of: "fma",
-    commands: (threads, memory) => {
-      const shape = { N, K, bias: true };
-      const { tiles, chunks, panels } = divideMatmul(target, shape, M, threads);
-      const R = inputPanel(target);
-      const sizes = [
-        panelBytes(target, N, K, weightPanel(target)),
-        panelBytes(target, M, K, R),
-        4 * M * K,
-        4 * M * N,
-        4 * N,
-      ];
-      const [weight, xPanels, x, y, bias] = places(memory, sizes);
-      return [
-        command(memory, compile(packInput(target, { K })), [x, xPanels, M], Math.ceil(M / R)),
-        command(memory, compile(matmul(target, shape)), [weight, xPanels, y, bias, M, chunks, panels], tiles),
-      ];
-    },
-  };
-}
-
-function thinCase(rows: number, K: number, N: number): Case {
-  const bytes = panelBytes(target, N, K, weightPanel(target));
-  const copies = Math.floor((MEMORY - 2 ** 22) / bytes);
-  return {
-    name: `matmul ${rows} x ${K} x ${N}`,
-    unit: "GB/s",
-    amount: copies * 4 * K * N,
-    of: "read",
-    commands: (_threads, memory) => {
-      const shape = { N, K, bias: true, rows };
-      const code = compile(matmulThin(target, shape));
-      const [x, y, bias, ...weights] = places(memory, [
-        4 * rows * K,
-        4 * rows * N,
-        4 * N,
-        ...new Array(copies).fill(bytes),
-      ]);
-      return weights.map((weight) => command(memory, code, [weight, x, y, bias], thinTiles(target, shape)));
-    },
-  };
-}
-
 /** Addresses of pieces of memory of these sizes. */
 function places(memory: Region, sizes: readonly number[]): number[] {
   let at = memory.address;
@@ -192,11 +142,6 @@ const CASES: Case[] = [
       ]
     : []),
   readCase(),
-  matmulCase(577, 1024, 4096),
-  matmulCase(600, 4096, 4096),
-  matmulCase(600, 4093, 4097),
-  thinCase(1, 4096, 11008),
-  thinCase(4, 4096, 11008),
   rowsCase("rms_norm", 600, 4096, 2, () => rmsNorm(target, { D: 4096, eps: 1e-5 })),
   rowsCase("silu_mul", 600, 11008, 3, () => siluMul(target, { D: 11008 })),
   {

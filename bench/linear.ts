@@ -51,7 +51,7 @@ function weight(dtype: BenchDType, N: number, K: number): Promise<Value> {
   for (let at = 0; at < bytes.length; at += pattern.length)
     bytes.set(pattern.subarray(0, Math.min(pattern.length, bytes.length - at)), at);
   const source: WeightSource = { name: "weight", dtype: stored, shape, read: async () => bytes };
-  return device.load(source, stored);
+  return device.load(source, stored, "panels");
 }
 
 /** Inside a step. */

@@ -1,27 +1,37 @@
 /*
  * Prints the machine code of a program, for people.
  *
- *   node --import ./scripts/typescript.mjs scripts/disassemble.ts matmul [avx512|avx2]
+ *   node --import ./scripts/typescript.mjs scripts/disassemble.ts linear [avx512|avx2]
  */
 import { createRequire } from "node:module";
 import type * as Iced from "iced-x86";
 import type { Program } from "../src/codegen/instruction.ts";
+import { program } from "../src/codegen/ir.ts";
+import { packPanels } from "../src/codegen/panels.ts";
 import { rmsNorm, siluMul } from "../src/codegen/programs/elementwise.ts";
-import { matmul, matmulThin } from "../src/codegen/programs/matmul.ts";
-import { packInput, packWeights } from "../src/codegen/programs/panels.ts";
 import { stepProgram } from "../src/codegen/step.ts";
 import { avx2, avx512, type Target } from "../src/codegen/target.ts";
 import { lowerX64 } from "../src/codegen/x64/lower.ts";
+import type { VectorProgram } from "../src/devices/kernel.ts";
+import { linearForm } from "../src/kernels/linear_program.ts";
 
 /** The CommonJS form loads faster. */
 const iced = createRequire(import.meta.url)("iced-x86") as typeof Iced;
 
+const SHAPE = { N: 4097, K: 1000, weight: "float32", bias: "float32", rounded: false } as const;
+const SLOTS = ["x", "weight", "bias", "y", "work", "rows", "chunks", "panels"];
+
+function built(target: Target, form: VectorProgram | undefined): Program {
+  if (!form) throw new Error("there is no such program");
+  return program("linear", target, SLOTS, (b, args) => form.build(b, args));
+}
+
 const PROGRAMS: Record<string, (target: Target) => Program> = {
   step: stepProgram,
-  pack_weights: (target) => packWeights(target, { N: 100, K: 70 }),
-  pack_input: (target) => packInput(target, { K: 70 }),
-  matmul: (target) => matmul(target, { N: 4097, K: 1000, bias: true }),
-  matmul_thin: (target) => matmulThin(target, { rows: 1, N: 4097, K: 1000, bias: false }),
+  pack_panels: (target) => packPanels(target, "bfloat16", 70),
+  pack_input: (target) => built(target, linearForm(target, SHAPE, 577).first),
+  linear: (target) => built(target, linearForm(target, SHAPE, 577)),
+  linear_thin: (target) => built(target, linearForm(target, SHAPE, 1)),
   rms_norm: (target) => rmsNorm(target, { D: 1000, eps: 1e-5 }),
   silu_mul: (target) => siluMul(target, { D: 1000 }),
 };

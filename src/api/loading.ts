@@ -87,7 +87,7 @@ export async function loadParameters(
       const { dtype, format } = storage(one, options.dtype);
       parameter.value = format
         ? await copy.load({ tensor, format }, options.signal)
-        : await device.load(tensor, dtype);
+        : await device.load(tensor, dtype, parameter.multiplied ? "panels" : undefined);
       parameter.format = format?.name;
       loaded += bytesOf(tensor);
     });

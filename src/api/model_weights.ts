@@ -38,7 +38,7 @@ export async function writeNumbers(
       return new Uint8Array(data.buffer, data.byteOffset, data.length * BYTES[dtype]);
     },
   };
-  const value = await device.load(source, dtype);
+  const value = await device.load(source, dtype, parameter.multiplied ? "panels" : undefined);
   parameter.free();
   parameter.value = value;
 }

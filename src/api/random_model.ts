@@ -116,7 +116,9 @@ export async function loadRandom(shape: string, options: RandomModelOptions): Pr
     if (parameter.loaded) continue;
     options.progress_callback?.({ status: "load", loaded, total });
     const kept = storage(parameter);
-    parameter.value = await device.load(noise.source(name, parameter.shape, kept), kept.dtype ?? "uint8");
+    const layout = parameter.multiplied ? "panels" : undefined;
+    const source = noise.source(name, parameter.shape, kept);
+    parameter.value = await device.load(source, kept.dtype ?? "uint8", layout);
     parameter.format = kept.format?.name;
     loaded += storageBytes(parameter, kept);
   }

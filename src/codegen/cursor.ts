@@ -121,6 +121,13 @@ export class Cursor {
     this.#storeBytes(offset, halves, b.checkLanes(lanes) * 2);
   }
 
+  /** Integers of 16 bits, which have no more. */
+  storeU16(offset: number, value: Vec<"i32">, lanes: number = this.#b.lanes): void {
+    const b = this.#b;
+    const halves = vector(b, "i16", "narrowU16", [value.register]);
+    this.#storeBytes(offset, halves, b.checkLanes(lanes) * 2);
+  }
+
   /** Integers as signed bytes, limited to [-128, 127]. */
   storeI8(offset: number, value: Vec<"i32">, lanes: number = this.#b.lanes): void {
     const b = this.#b;

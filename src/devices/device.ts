@@ -6,18 +6,22 @@ import type { Kernel, KernelInputs } from "./kernel.ts";
 export interface Spec {
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** How the numbers lie, where that is not row after row: see `codegen/panels.ts`. Only of what `load` gave. */
+  readonly layout?: "panels" | undefined;
 }
 
-/** A handle to numbers on a device, row-major. The numbers may not be computed yet. */
+/** A handle to numbers on a device. The numbers may not be computed yet. */
 export class Value implements Spec {
   readonly device: Device;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  readonly layout: "panels" | undefined;
 
-  constructor(device: Device, dtype: DType, shape: readonly number[]) {
+  constructor(device: Device, dtype: DType, shape: readonly number[], layout?: "panels") {
     this.device = device;
     this.dtype = dtype;
     this.shape = shape;
+    this.layout = layout;
   }
 }
 
@@ -82,7 +86,7 @@ export interface Device {
   /** Numbers from the host as they are now, for this step. Only inside a step. */
   upload(tensor: Tensor): Value;
 
-  /** The same numbers under another shape of the same size. */
+  /** The same numbers under another shape of the same size; what lies in panels keeps its first dimension. */
   view(value: Value, shape: readonly number[]): Value;
 
   /** Zeros that live until `free`. */
@@ -92,8 +96,10 @@ export interface Device {
    * Reads a checkpoint's tensor into the device's memory, converted to `dtype`. Lives until `free`.
    *
    * @param dtype "uint8": packed weights, which stay as they are
+   * @param layout "panels": it will be multiplied with, [N, ...] as a matrix [N, K]. The device may lay it out for that;
+   *   its numbers are read as before.
    */
-  load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value>;
+  load(source: WeightSource, dtype: WeightDType | "uint8", layout?: "panels"): Promise<Value>;
 
   /** Lets what this step makes outlive it. Only inside a step. */
   keep(value: Value): Value;

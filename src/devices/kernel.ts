@@ -26,6 +26,8 @@ export interface Trial<I extends KernelInputs, P> {
   readonly params: P;
   /** The inputs that come from a checkpoint, by `device.load`. The others are uploaded. */
   readonly loaded?: readonly (keyof I & string)[];
+  /** Those of them that are multiplied with. */
+  readonly panels?: readonly (keyof I & string)[];
 }
 
 /** Sizes and parameters that a kernel must be right for on every device, and the numbers that go with them. */
@@ -40,8 +42,8 @@ export interface KernelCases<I extends KernelInputs, P> {
   trial(entry: object, random: () => number): Trial<I, P>;
 }
 
-/** How vector programs compute a kernel for inputs of certain types and shapes. */
-export interface VectorForm {
+/** A program that computes a kernel, or a part of it. */
+export interface VectorProgram {
   /** Names all that `build` builds in, so that a program can be used again. Row counts are better given as numbers. */
   readonly key: string;
   /** Pieces of work, which threads share out among themselves. */
@@ -54,6 +56,15 @@ export interface VectorForm {
    * @param args the addresses of the inputs that are there and of `y`, and the numbers
    */
   build(b: Builder, args: Readonly<Record<string, Argument>>): void;
+}
+
+/** How vector programs compute a kernel for inputs of certain types and shapes. */
+export interface VectorForm extends VectorProgram {
+  /**
+   * What is computed before: `bytes` of memory that end with the kernel, whose address both programs have as their
+   * argument `work`.
+   */
+  readonly first?: VectorProgram & { readonly bytes: number };
 }
 
 /**

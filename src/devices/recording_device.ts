@@ -44,7 +44,7 @@ export abstract class RecordingDevice implements Device {
   #disposed = false;
 
   abstract allocate(spec: Spec): Value;
-  abstract load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value>;
+  abstract load(source: WeightSource, dtype: WeightDType | "uint8", layout?: "panels"): Promise<Value>;
   /**
    * Computes a step, of which only what is needed is left, and gives the numbers of `outputs`.
    * Releases `freed` in any case.
@@ -61,8 +61,7 @@ export abstract class RecordingDevice implements Device {
 
   async step(record: () => readonly Value[], options: { signal?: AbortSignal } = {}): Promise<Tensor[]> {
     if (this.#recording) throw new OptionError("a step was begun while another was being recorded");
-    if (this.#disposed)
-      throw new OptionError(`the ${this.kind} device was disposed and cannot be used again`);
+    this.checkUsable();
     options.signal?.throwIfAborted();
     const recording: Recording = { commands: [], uploads: new Map(), kept: new Set(), freed: [] };
     this.#recording = recording;
@@ -73,11 +72,16 @@ export abstract class RecordingDevice implements Device {
       this.#recording = undefined;
     }
     this.#reduce(recording, outputs);
-    const result = this.#tail.then(() => {
+    return this.afterSteps(() => {
       if (options.signal?.aborted) for (const value of recording.freed) this.release(value);
       options.signal?.throwIfAborted();
       return this.compute(recording, outputs, options.signal);
     });
+  }
+
+  /** Does something that needs the device for itself, after the steps that were called before. */
+  protected afterSteps<T>(work: () => T | Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
     this.#tail = result.catch(() => {});
     return result;
   }
@@ -100,13 +104,14 @@ export abstract class RecordingDevice implements Device {
   }
 
   view(value: Value, shape: readonly number[]): Value {
-    if (sizeOf(shape) !== sizeOf(value.shape)) {
+    const rows = value.layout === "panels" ? value.shape[0] : shape[0];
+    if (sizeOf(shape) !== sizeOf(value.shape) || shape[0] !== rows) {
       throw new ShapeError(`view: [${value.shape}] cannot be seen as [${shape}]`, {
         expected: value.shape,
         got: shape,
       });
     }
-    const view = new Value(this, value.dtype, shape);
+    const view = new Value(this, value.dtype, shape, value.layout);
     this.#origins.set(view, this.origin(value));
     return view;
   }
@@ -127,6 +132,12 @@ export abstract class RecordingDevice implements Device {
     this.#disposed = true;
     await this.#tail;
     await this.close();
+  }
+
+  /** @throws OptionError where the device was disposed */
+  protected checkUsable(): void {
+    if (this.#disposed)
+      throw new OptionError(`the ${this.kind} device was disposed and cannot be used again`);
   }
 
   /** The Value whose numbers a view shows; itself for one that is no view. */

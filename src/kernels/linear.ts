@@ -1,17 +1,18 @@
 import type { Value, WeightDType } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
-import { type DType, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
+import { type DType, fromFloat32, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
 import { normal } from "./cases.ts";
 import { expectRank, expectSize, f32, float32, widened } from "./host.ts";
-import { linearProgram, linearTiles } from "./linear_program.ts";
+import { linearForm } from "./linear_program.ts";
 
 /** Weight rows that are widened at once: their numbers are then used for every row of `x`. */
 const BLOCK = 4;
 
 /**
  * y = x W^T + b. x [T, K], weight [N, K] in float32, float16 or bfloat16, bias [N] -> y [T, N].
+ * `rounded`: x is rounded to bfloat16 first; sums are float32 in any case.
  */
-export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
+export const linear = kernel<{ x: Value; weight: Value; bias?: Value }, { rounded?: boolean }>({
   name: "linear",
   shape({ x, weight, bias }) {
     expectRank("linear", "x", x, 2);
@@ -20,10 +21,10 @@ export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
     if (bias) expectSize("linear", "bias", bias.shape[0], weight.shape[0]);
     return float32(x.shape[0], weight.shape[0]);
   },
-  reference({ x, weight, bias, y }) {
+  reference({ x, weight, bias, y }, { rounded }) {
     const [T, K] = x.shape;
     const N = weight.shape[0];
-    const input = f32(x);
+    const input = rounded ? toFloat32("bfloat16", fromFloat32("bfloat16", f32(x))) : f32(x);
     const output = f32(y);
     const offset = bias ? widened(bias) : new Float32Array(N);
     for (let n = 0; n < N; n += BLOCK) {
@@ -33,15 +34,11 @@ export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
       else for (let r = 0; r < rows; r++) multiplyOne(input, block, r, offset, output, n + r, T, K, N);
     }
   },
-  vector({ x, weight, bias }) {
+  vector({ x, weight, bias }, { rounded = false }, target) {
+    if (weight.layout !== "panels") return undefined;
     const [N, K] = weight.shape;
-    const shape = { K, N, weight: weight.dtype, bias: bias?.dtype };
-    return {
-      key: `${K} ${N} ${weight.dtype} ${bias?.dtype}`,
-      tiles: linearTiles(x.shape[0], N),
-      numbers: { rows: x.shape[0] },
-      build: (b, args) => linearProgram(b, args, shape),
-    };
+    const shape = { K, N, weight: weight.dtype as WeightDType, bias: bias?.dtype, rounded };
+    return linearForm(target, shape, x.shape[0]);
   },
   tolerance: 2e-6,
   cases: {
@@ -71,26 +68,45 @@ export const linear = kernel<{ x: Value; weight: Value; bias?: Value }>({
       // 1e-5 is below the smallest normal number of float16.
       { T: 4, K: 45, N: 31, dtype: "float16", bias: true, x: 1, weight: 1e-5 },
       { T: 4, K: 45, N: 31, dtype: "float32", bias: false, x: 1e-4, weight: 1e-4 },
+      { T: 3, K: 9, N: 11, dtype: "bfloat16", bias: true, rows: true },
+      { T: 13, K: 3, N: 97, dtype: "bfloat16", bias: true },
+      { T: 12, K: 1031, N: 130, dtype: "bfloat16", bias: true },
+      { T: 7, K: 1026, N: 40, dtype: "float16", bias: true },
+      { T: 203, K: 37, N: 66, dtype: "bfloat16", bias: true },
+      { T: 401, K: 19, N: 5, dtype: "float32", bias: true },
+      { T: 1, K: 1, N: 3, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 1, K: 2055, N: 67, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 2, K: 64, N: 48, dtype: "bfloat16", bias: false, rounded: true },
+      { T: 5, K: 1033, N: 35, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 12, K: 2100, N: 33, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 45, K: 65, N: 33, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 25, K: 1100, N: 131, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 203, K: 47, N: 66, dtype: "bfloat16", bias: true, rounded: true },
+      { T: 14, K: 45, N: 31, dtype: "bfloat16", bias: true, rounded: true, x: 1e4, weight: 1e-4 },
+      { T: 4, K: 45, N: 31, dtype: "float32", bias: true, rounded: true },
     ] satisfies LinearCase[],
-    trial: ({ T, K, N, dtype, bias, x = 1, weight = 1 }: LinearCase, random) => ({
+    trial: ({ T, K, N, dtype, bias, rounded, rows, x = 1, weight = 1 }: LinearCase, random) => ({
       tensors: {
         x: normal(random, [T, K], x),
         weight: normal(random, [N, K], weight, dtype),
         bias: bias ? normal(random, [N], weight, dtype) : undefined,
       },
-      params: {},
+      params: { rounded },
       loaded: ["weight", "bias"],
+      panels: rows ? [] : ["weight"],
     }),
   },
 });
 
-/** `x` and `weight` are their numbers' magnitudes. */
+/** `x` and `weight` are their numbers' magnitudes; `rows`: the weight does not lie in panels. */
 interface LinearCase {
   T: number;
   K: number;
   N: number;
   dtype: WeightDType;
   bias: boolean;
+  rounded?: boolean;
+  rows?: boolean;
   x?: number;
   weight?: number;
 }

@@ -1,149 +1,218 @@
 import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
-import { sumLanes } from "../codegen/math.ts";
+import { PANEL_VECTORS, panelBytes, panelRows } from "../codegen/panels.ts";
 import type { Argument, Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
-import type { Acc, Vec } from "../codegen/vector.ts";
-import { BYTES, type DType } from "../tensor/dtype.ts";
+import type { Acc } from "../codegen/vector.ts";
+import type { VectorForm } from "../devices/kernel.ts";
+import { BYTES } from "../tensor/dtype.ts";
+import { loadFloat } from "./floats.ts";
+import { inputForm } from "./panel_input_program.ts";
+import {
+  inputPanel,
+  inputUnitBytes,
+  type LinearShape,
+  multiplyUnit,
+  unitColumns,
+  units,
+  weightUnitBytes,
+} from "./panel_units.ts";
+import type { Args } from "./row_programs.ts";
 
-/** A matrix product as a program sees it. */
-export interface LinearShape {
-  /** Columns of x and of the weight. */
-  K: number;
-  /** Rows of the weight: columns of y. */
-  N: number;
-  weight: DType;
-  /** undefined: no bias. */
-  bias: DType | undefined;
-}
+/** Units that are multiplied in one go: so much of a weight panel stays in the nearest cache. */
+const SLICE = 256;
+/** Columns that products are written out for, then repeated. */
+const UNROLL = 4;
+/** Panels of the input in a tile of many rows, at most. */
+const CHUNK = 16;
+/** Panels of weights in a tile of few rows. */
+const THIN_PANELS = 4;
 
-/** Rows of x and columns of y that one tile of work computes at most. */
-export const TILE = { rows: 48, columns: 64 } as const;
-
-type Args = Readonly<Record<string, Argument>>;
-
-/** Rows and columns of y whose sums are kept in registers together. */
-function registerBlock(target: Target): { MR: number; NR: number } {
-  return target.registers === 32 ? { MR: 6, NR: 4 } : { MR: 3, NR: 3 };
-}
-
-/** Tiles of `rows` rows of x. */
-export function linearTiles(rows: number, N: number): number {
-  return Math.ceil(rows / TILE.rows) * Math.ceil(N / TILE.columns);
+/** y = x W^T (+ bias) for a weight in panels. */
+export function linearForm(target: Target, shape: LinearShape, rows: number): VectorForm {
+  const { K, N, weight, bias, rounded } = shape;
+  const key = `${K} ${N} ${weight} ${bias} ${rounded}`;
+  const first = inputForm(target, shape, rows);
+  const R = inputPanel(target);
+  if (rows <= R)
+    return {
+      key: `${key} ${rows} ${first !== undefined}`,
+      first,
+      tiles: Math.ceil(N / (THIN_PANELS * panelRows(target))),
+      build: (b, args) => thinProgram(b, args, shape, rows),
+    };
+  const all = Math.ceil(rows / R);
+  const chunks = Math.ceil(all / CHUNK);
+  return {
+    key,
+    first,
+    tiles: Math.ceil(N / panelRows(target)) * chunks,
+    numbers: { rows, chunks, panels: Math.ceil(all / chunks) },
+    build: (b, args) => wideProgram(b, args, shape),
+  };
 }
 
 /**
- * y = x W^T + b, as dot products of rows: no packing, weights are read as the checkpoint has them. A tile computes up to
- * TILE.rows x TILE.columns numbers; within it each block of MR x NR sums stays in registers over all of K.
+ * Many rows. A tile of work is a panel of weights with some panels of x; its sums are made in scratch memory, slice by
+ * slice of K, and written out in the end.
  */
-export function linearProgram(b: Builder, args: Args, shape: LinearShape): void {
+function wideProgram(b: Builder, args: Args, shape: LinearShape): void {
   const { N } = shape;
-  const { MR, NR } = registerBlock(b.target);
-  const rowTiles = args.rows
-    .read()
-    .plus(TILE.rows - 1)
-    .dividedBy(TILE.rows);
-  const firstRow = b.tile.modulo(rowTiles).times(TILE.rows);
-  const firstColumn = b.tile.dividedBy(rowTiles).times(TILE.columns);
-  const rows = args.rows.read().minus(firstRow).min(TILE.rows);
-  const columns = firstColumn.times(-1).plus(N).min(TILE.columns);
-  const column = new Columns(b, args, shape, firstRow, firstColumn);
-  const group = (count: number): void => {
-    column.begin();
-    b.repeat(rows.dividedBy(MR), () => column.block(MR, count));
-    b.repeat(rows.modulo(MR), () => column.block(1, count));
-    column.next(count);
+  const U = units(shape);
+  const [P, R] = [panelRows(b.target), inputPanel(b.target)];
+  const [wBytes, xBytes] = [weightUnitBytes(b.target, shape), inputUnitBytes(b.target, shape, R)];
+  const chunks = args.chunks.read();
+  const column = b.tile.dividedBy(chunks);
+  const firstPanel = b.tile.modulo(chunks).times(args.panels.read());
+  const firstRow = firstPanel.times(R);
+  const rows = args.rows.read().minus(firstRow).min(args.panels.read().times(R));
+  const panels = rows.plus(R - 1).dividedBy(R);
+  const w = b.cursor(args.weight, column.times(panelBytes(b.target, shape.weight, shape.K)));
+  const x = b.cursor(args.work, firstPanel.times(U * xBytes));
+  const slice = (length: number, begin: boolean): void => {
+    multiplySlice(b, shape, { w, x, panels, length, begin });
+    w.advance(length * wBytes);
+    x.advance(length * xBytes);
   };
-  b.repeat(columns.dividedBy(NR), () => group(NR));
-  b.repeat(columns.modulo(NR), () => group(1));
+  slice(Math.min(SLICE, U), true);
+  const left = Math.max(0, U - SLICE);
+  b.repeat(Math.floor(left / SLICE), () => slice(SLICE, false));
+  if (left % SLICE > 0) slice(left % SLICE, false);
+  const y = b.cursor(args.y, firstRow.times(N * 4), column.times(P * 4));
+  writeOut(b, shape, { column, rows, y, bias: args.bias });
 }
 
-/** Walks over the columns of a tile, and for each group of columns over its rows. */
-class Columns {
-  readonly #b: Builder;
-  readonly #shape: LinearShape;
-  /** The weight's row that belongs to the first column of the group. */
-  readonly #weight: Cursor;
-  readonly #bias: Cursor | undefined;
-  readonly #xFirst: Int;
-  readonly #yFirst: Cursor;
-  readonly #x: Cursor;
-  readonly #y: Cursor;
+interface Slice {
+  readonly w: Cursor;
+  readonly x: Cursor;
+  /** Panels of x. */
+  readonly panels: Int;
+  /** Units. */
+  readonly length: number;
+  /** There are no sums yet. */
+  readonly begin: boolean;
+}
 
-  constructor(b: Builder, args: Args, shape: LinearShape, firstRow: Int, firstColumn: Int) {
-    const { K, N, weight, bias } = shape;
-    this.#b = b;
-    this.#shape = shape;
-    this.#weight = b.cursor(args.weight, firstColumn.times(K * BYTES[weight]));
-    this.#bias = bias && b.cursor(args.bias, firstColumn.times(BYTES[bias]));
-    this.#xFirst = args.x.read().plus(firstRow.times(K * 4));
-    this.#yFirst = b.cursor(args.y, firstRow.times(N * 4), firstColumn.times(4));
-    this.#x = b.cursor(this.#xFirst);
-    this.#y = b.cursor(this.#yFirst.pointer);
-  }
+/** Adds the products of one slice of K to the sums in scratch memory. */
+function multiplySlice(b: Builder, shape: LinearShape, { w, x, panels, length, begin }: Slice): void {
+  const R = inputPanel(b.target);
+  const sums = b.scratch();
+  const from = x.copy();
+  b.repeat(panels, () => {
+    const weights = w.copy();
+    const acc = grid(R, (m, v) => (begin ? b.accF32(0) : b.acc(sums.load(sumAt(b, m, v)))));
+    multiply(b, shape, [acc], weights, from, length);
+    for (let m = 0; m < R; m++) for (let v = 0; v < PANEL_VECTORS; v++) sums.store(sumAt(b, m, v), acc[m][v]);
+    sums.advance(sumAt(b, R, 0));
+    from.advance((units(shape) - length) * inputUnitBytes(b.target, shape, R));
+  });
+}
 
-  /** Goes back to the tile's first row. */
-  begin(): void {
-    this.#x.pointer.set(this.#xFirst);
-    this.#y.pointer.set(this.#yFirst.pointer);
-  }
+/** Multiplies `count` units, on which the cursors stand and behind which they end; sums take turns. */
+function multiply(
+  b: Builder,
+  shape: LinearShape,
+  acc: readonly Acc<"f32">[][][],
+  w: Cursor,
+  x: Cursor,
+  count: number,
+): void {
+  const xBytes = inputUnitBytes(b.target, shape, acc[0].length);
+  const some = (length: number): void => {
+    for (let u = 0; u < length; u++) multiplyUnit(b, shape, acc[u % acc.length], w, x, u);
+    w.advance(length * weightUnitBytes(b.target, shape));
+    x.advance(length * xBytes);
+  };
+  const together = Math.max(acc.length, UNROLL / unitColumns(shape));
+  b.repeat(Math.floor(count / together), () => some(together));
+  if (count % together > 0) some(count % together);
+}
 
-  /** Computes `MR` rows of `NR` columns, and goes on to the next rows. */
-  block(MR: number, NR: number): void {
-    const b = this.#b;
-    const { K, N, weight } = this.#shape;
-    const size = BYTES[weight];
-    const sums = Array.from({ length: MR }, () => Array.from({ length: NR }, () => b.accF32()));
-    const [x, w] = [this.#x, this.#weight.copy()];
-    b.elements(
-      K,
-      (i, lanes) => {
-        const columns = Array.from({ length: NR }, (_, c) => loadFloat(w, weight, (c * K + i) * size, lanes));
-        for (let r = 0; r < MR; r++) {
-          const row = x.load((r * K + i) * 4, lanes);
-          for (let c = 0; c < NR; c++) sums[r][c].fma(row, columns[c]);
-        }
-      },
-      (k) => {
-        x.advance(k * 4);
-        w.advance(k * size);
-      },
-    );
-    x.advance((MR - 1) * K * 4);
-    this.#store(sums);
-    this.#y.advance(MR * N * 4);
-  }
+/** Where a row's sums are. */
+function sumAt(b: Builder, row: number, vector: number): number {
+  return (row * PANEL_VECTORS + vector) * b.lanes * 4;
+}
 
-  #store(sums: Acc<"f32">[][]): void {
-    const b = this.#b;
-    const { N, bias } = this.#shape;
-    for (const [r, row] of sums.entries())
-      for (const [c, acc] of row.entries()) {
-        let sum: Vec<"f32"> = sumLanes(b, acc);
-        if (this.#bias && bias) sum = b.add(sum, broadcastFloat(this.#bias, bias, c * BYTES[bias]));
-        this.#y.store((r * N + c) * 4, sum, 1);
+function grid<T>(rows: number, make: (m: number, v: number) => T): T[][] {
+  return Array.from({ length: rows }, (_, m) => Array.from({ length: PANEL_VECTORS }, (_, v) => make(m, v)));
+}
+
+interface Output {
+  /** Number of the weights' panel. */
+  readonly column: Int;
+  readonly rows: Int;
+  readonly y: Cursor;
+  readonly bias: Argument;
+}
+
+/** Writes the sums, which lie in scratch memory row by row, to the output. */
+function writeOut(b: Builder, { N, bias }: LinearShape, out: Output): void {
+  const P = panelRows(b.target);
+  const write = (columns: number): void => {
+    const sums = b.scratch();
+    const vectors = pieces(columns, b.lanes);
+    const at = bias && b.cursor(out.bias, out.column.times(P * BYTES[bias]));
+    const offsets =
+      at && bias && vectors.map((lanes, v) => loadFloat(at, bias, BYTES[bias] * v * b.lanes, lanes));
+    b.repeat(out.rows, () => {
+      for (const [v, lanes] of vectors.entries()) {
+        const sum = sums.load(sumAt(b, 0, v));
+        out.y.store(4 * v * b.lanes, offsets ? b.add(sum, offsets[v]) : sum, lanes);
       }
-  }
-
-  /** Goes on by `count` columns. */
-  next(count: number): void {
-    const { K, weight, bias } = this.#shape;
-    this.#weight.advance(count * K * BYTES[weight]);
-    if (this.#bias && bias) this.#bias.advance(count * BYTES[bias]);
-    this.#yFirst.advance(count * 4);
-  }
+      sums.advance(sumAt(b, 1, 0));
+      out.y.advance(N * 4);
+    });
+  };
+  if (N % P === 0) write(P);
+  else if (N < P) write(N);
+  else
+    b.if(
+      out.column,
+      "<",
+      Math.floor(N / P),
+      () => write(P),
+      () => write(N % P),
+    );
 }
 
-/** Floats of any type that weights are kept in, widened. */
-export function loadFloat(from: Cursor, dtype: DType, offset: number, lanes: number): Vec<"f32"> {
-  if (dtype === "float16") return from.loadF16(offset, lanes);
-  if (dtype === "bfloat16") return from.loadBf16(offset, lanes);
-  return from.load(offset, lanes);
+/** `n` lanes as vectors, of which the last may be a part. */
+function pieces(n: number, lanes: number): number[] {
+  return Array.from({ length: Math.ceil(n / lanes) }, (_, v) => Math.min(lanes, n - v * lanes));
 }
 
-/** One float of any type that weights are kept in, in every lane. */
-export function broadcastFloat(from: Cursor, dtype: DType, offset: number): Vec<"f32"> {
-  if (dtype === "float16") return from.broadcastF16(offset);
-  if (dtype === "bfloat16") return from.broadcastBf16(offset);
-  return from.broadcast(offset);
+/** Few rows: reads the weights once, which is what it takes the time for. A tile of work is some panels of weights. */
+function thinProgram(b: Builder, args: Args, shape: LinearShape, rows: number): void {
+  const { N, bias } = shape;
+  const P = panelRows(b.target);
+  const first = b.tile.times(THIN_PANELS);
+  const oneBytes = panelBytes(b.target, shape.weight, shape.K);
+  const w = b.cursor(args.weight, first.times(oneBytes));
+  const y = b.cursor(args.y, first.times(P * 4));
+  const offset = bias && b.cursor(args.bias, first.times(P * BYTES[bias]));
+  const packed = inputForm(b.target, shape, rows) !== undefined;
+  const panel = (columns: number): void => {
+    const sums = multiplyThin(b, shape, w, b.cursor(packed ? args.work : args.x), rows);
+    for (const [v, lanes] of pieces(columns, b.lanes).entries()) {
+      const addend = offset && bias && loadFloat(offset, bias, BYTES[bias] * v * b.lanes, lanes);
+      for (let m = 0; m < rows; m++)
+        y.store(4 * (m * N + v * b.lanes), addend ? b.add(sums[m][v], addend) : sums[m][v], lanes);
+    }
+    w.advance(oneBytes - units(shape) * weightUnitBytes(b.target, shape));
+    y.advance(P * 4);
+    if (offset && bias) offset.advance(P * BYTES[bias]);
+  };
+  const whole = Math.floor(N / P);
+  b.repeat(b.int(whole).minus(first).min(THIN_PANELS), () => panel(P));
+  if (N % P > 0) b.if(b.tile, "==", Math.floor(whole / THIN_PANELS), () => panel(N % P));
+}
+
+/** The sums of one panel of weights, on which `w` stands and behind which it ends. */
+function multiplyThin(b: Builder, shape: LinearShape, w: Cursor, x: Cursor, rows: number): Acc<"f32">[][] {
+  // Sums that follow each other too closely would wait for each other: a few rows get several sums each.
+  const ways = Math.max(1, Math.min(UNROLL, Math.floor(inputPanel(b.target) / rows)));
+  const acc = Array.from({ length: ways }, () => grid(rows, () => b.accF32(0)));
+  multiply(b, shape, acc, w, x, units(shape));
+  for (const other of acc.slice(1))
+    for (let m = 0; m < rows; m++) for (let v = 0; v < PANEL_VECTORS; v++) acc[0][m][v].add(other[m][v]);
+  return acc[0];
 }

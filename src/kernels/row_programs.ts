@@ -1,10 +1,12 @@
 import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
 import { sumLanes } from "../codegen/math.ts";
+import { panelBytes, panelRows } from "../codegen/panels.ts";
 import type { Argument, Int } from "../codegen/scalar.ts";
 import type { Vec } from "../codegen/vector.ts";
+import type { WeightDType } from "../devices/device.ts";
 import { BYTES, type DType } from "../tensor/dtype.ts";
-import { loadFloat } from "./linear_program.ts";
+import { broadcastFloat, loadFloat } from "./floats.ts";
 
 /*
  * Programs whose tile is one row. Sizes of rows are built in; how many rows there are is not.
@@ -136,4 +138,29 @@ export function copyRow(b: Builder, D: number, from: Cursor, dtype: DType, to: C
       to.advance(4 * k);
     },
   );
+}
+
+/** A row of a weight [V, D] that lies in panels: its numbers are far from each other. A tile is a row. */
+export function panelRowProgram(b: Builder, args: Args, D: number, dtype: WeightDType): void {
+  const P = panelRows(b.target);
+  const id = b.cursor(args.ids, b.tile.times(4)).readInt();
+  const word = dtype === "float16" ? 2 : 4;
+  const from = b.cursor(
+    args.weight,
+    id.dividedBy(P).times(panelBytes(b.target, dtype, D)),
+    id.modulo(P).times(word),
+  );
+  const y = b.cursor(args.y, b.tile.times(4 * D));
+  const together = dtype === "bfloat16" ? 2 : 1;
+  const step = (numbers: number): void => {
+    if (dtype === "bfloat16") {
+      const pair = from.broadcastI32();
+      y.store(0, b.as("f32", b.shl(pair, 16)), 1);
+      if (numbers > 1) y.store(4, b.as("f32", b.and(pair, b.i32(0xffff0000))), 1);
+    } else y.store(0, broadcastFloat(from, dtype, 0), 1);
+    from.advance(P * word);
+    y.advance(4 * numbers);
+  };
+  b.repeat(Math.floor(D / together), () => step(together));
+  if (D % together > 0) step(D % together);
 }

@@ -3,7 +3,7 @@ import { kernel } from "../devices/kernel.ts";
 import { BYTES, toFloat32 } from "../tensor/dtype.ts";
 import { int32, integers, normal } from "./cases.ts";
 import { expectSize, f32, float32, i32, widened } from "./host.ts";
-import { copyRow, mapRow, rowOf } from "./row_programs.ts";
+import { copyRow, mapRow, panelRowProgram, rowOf } from "./row_programs.ts";
 
 /** Rows of the embedding matrix. ids int32 [T], weight [V, D] -> [T, D]. Ids must be below V. */
 export const embedding = kernel<{ ids: Value; weight: Value }>({
@@ -18,6 +18,14 @@ export const embedding = kernel<{ ids: Value; weight: Value }>({
   },
   vector({ ids, weight }) {
     const D = weight.shape[1];
+    if (weight.layout === "panels") {
+      const dtype = weight.dtype as WeightDType;
+      return {
+        key: `panels ${D} ${dtype}`,
+        tiles: ids.shape[0],
+        build: (b, args) => panelRowProgram(b, args, D, dtype),
+      };
+    }
     return {
       key: `${D} ${weight.dtype}`,
       tiles: ids.shape[0],
@@ -37,24 +45,30 @@ export const embedding = kernel<{ ids: Value; weight: Value }>({
       { T: 45, V: 20, D: 65, dtype: "bfloat16" },
       { T: 67, V: 131, D: 24, dtype: "float32", scale: 1e4 },
       { T: 4, V: 9, D: 31, dtype: "float16", scale: 1e-5 },
+      { T: 5, V: 67, D: 31, dtype: "float16", panels: true },
+      { T: 7, V: 131, D: 45, dtype: "bfloat16", panels: true },
+      { T: 3, V: 33, D: 18, dtype: "float32", panels: true },
     ] satisfies EmbeddingCase[],
-    trial({ T, V, D, dtype, scale }: EmbeddingCase, random) {
+    trial({ T, V, D, dtype, scale, panels }: EmbeddingCase, random) {
       const ids = integers(random, T, 0, V);
       ids.data[0] = V - 1;
       return {
         tensors: { ids, weight: normal(random, [V, D], scale, dtype) },
         params: {},
         loaded: ["weight"],
+        panels: panels ? ["weight"] : [],
       };
     },
   },
 });
 
+/** `panels`: the weight is that of the head, too. */
 interface EmbeddingCase {
   T: number;
   V: number;
   D: number;
   dtype: WeightDType;
+  panels?: boolean;
   scale?: number;
 }
 

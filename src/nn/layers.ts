@@ -16,6 +16,7 @@ export class Linear extends Module {
     super();
     this.weight = new Parameter(out_features, in_features);
     this.weight.loss = loss;
+    this.weight.multiplied = true;
     this.bias = bias ? new Parameter(out_features) : undefined;
   }
 
@@ -61,6 +62,7 @@ export class PatchConv2d extends Module {
   constructor(in_channels: number, out_channels: number, kernel_size: number, bias: boolean) {
     super();
     this.weight = new Parameter(out_channels, in_channels, kernel_size, kernel_size);
+    this.weight.multiplied = true;
     this.bias = bias ? new Parameter(out_channels) : undefined;
   }
 

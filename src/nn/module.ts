@@ -13,6 +13,8 @@ export class Parameter {
   readonly shape: readonly number[];
   /** Said by the module that it belongs to. */
   loss: Loss = "none";
+  /** It is multiplied with: where it is kept as floats, a device may lay it out for that. */
+  multiplied = false;
   /** How `value` is packed; undefined: it is not. */
   format: FormatName | undefined;
   #value: Value | undefined;

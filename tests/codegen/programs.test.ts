@@ -1,45 +1,27 @@
 import { expect, it } from "vitest";
+import { program } from "../../src/codegen/ir.ts";
+import { packPanels, panelColumns, panelPlace, panelRows, rowsOfPanels } from "../../src/codegen/panels.ts";
 import { rmsNorm, siluMul } from "../../src/codegen/programs/elementwise.ts";
-import {
-  divideMatmul,
-  type MatmulShape,
-  matmul,
-  matmulThin,
-  thinRows,
-  thinTiles,
-} from "../../src/codegen/programs/matmul.ts";
-import {
-  inputPanel,
-  packInput,
-  packWeights,
-  panelBytes,
-  weightPanel,
-} from "../../src/codegen/programs/panels.ts";
-import { describeMachines, type Machine, Random, runProgram } from "./support/machines.ts";
+import type { VectorProgram } from "../../src/devices/kernel.ts";
+import { linearForm } from "../../src/kernels/linear_program.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/dtype.ts";
+import { describeMachines, Random, runProgram } from "./support/machines.ts";
 
-/** [rows, N, K] of products: parts of panels in every direction, slices of K, more than one chunk of rows. */
+/** [rows, N, K] of products: parts of panels in every direction, slices of K, one row and few. */
 const SHAPES = [
-  [1, 1, 1],
-  [13, 7, 3],
-  [25, 33, 65],
+  [1, 33, 65],
+  [25, 35, 67],
+  [3, 64, 19],
   [61, 64, 300],
-  [50, 41, 130],
 ] as const;
 
-function reference(
-  x: Float32Array,
-  w: Float32Array,
-  bias: Float32Array,
-  [M, N, K]: readonly [number, number, number],
-): Float64Array {
-  const y = new Float64Array(M * N);
-  for (let m = 0; m < M; m++)
-    for (let n = 0; n < N; n++) {
-      let sum = bias[n];
-      for (let k = 0; k < K; k++) sum += x[m * K + k] * w[n * K + k];
-      y[m * N + n] = sum;
-    }
-  return y;
+const DTYPES = ["float32", "float16", "bfloat16"] as const;
+
+/** Numbers as a weight has them. */
+function stored(dtype: (typeof DTYPES)[number], numbers: Float32Array): Float32Array | Uint16Array {
+  const data = fromFloat32(dtype, numbers);
+  if (data instanceof Float32Array || data instanceof Uint16Array) return data;
+  throw new Error(`${dtype} is not kept so`);
 }
 
 function expectNear(got: Float32Array, want: ArrayLike<number>, tolerance: number): void {
@@ -55,59 +37,66 @@ function expectNear(got: Float32Array, want: ArrayLike<number>, tolerance: numbe
 describeMachines((machine) => {
   const { target } = machine;
 
-  /** The weights in panels. */
-  function packed(m: Machine, weight: Float32Array, N: number, K: number): Float32Array {
-    const P = weightPanel(target);
-    const panels = new Float32Array(Math.ceil(N / P) * P * K).fill(Number.NaN);
-    const pack = packWeights(target, { N, K });
-    for (let tile = 0; tile < Math.ceil(N / P); tile++) runProgram(m, pack, { weight, panels }, { tile });
-    return panels;
+  // Interpreters are slow: they are here for targets that this machine may lack.
+  const shapes = machine.name.startsWith("interpreter") ? SHAPES.slice(0, 3) : SHAPES;
+  const P = panelRows(target);
+
+  /** A weight of random numbers: its rows, and what the program makes of them. */
+  function packed(random: Random, dtype: (typeof DTYPES)[number], N: number, K: number) {
+    const rows = stored(dtype, random.floats(N * K));
+    const columns = panelColumns(dtype, K);
+    const count = Math.ceil(N / P);
+    const padded = stored(dtype, new Float32Array(count * P * columns));
+    for (let n = 0; n < N; n++) padded.set(rows.subarray(n * K, (n + 1) * K), n * columns);
+    const panels = stored(dtype, new Float32Array(count * P * columns).fill(Number.NaN));
+    for (let tile = count - 1; tile >= 0; tile--)
+      runProgram(machine, packPanels(target, dtype, K), { rows: padded, panels }, { tile });
+    return { rows, panels };
   }
 
-  // Interpreters are slow: they are here for targets that this machine may lack.
-  const shapes = machine.name.startsWith("interpreter") ? SHAPES.slice(1, 3) : SHAPES;
-
-  it.each(shapes)("multiplies [%i rows] x [%i, %i]", (M, N, K) => {
-    const random = new Random(M + N + K);
-    const [x, weight, bias] = [random.floats(M * K), random.floats(N * K), random.floats(N, 10)];
-    const panels = packed(machine, weight, N, K);
-    const P = weightPanel(target);
-    const wanted = panels.map((_, i) => {
-      const [n, k] = [Math.floor(i / (P * K)) * P + (i % P), Math.floor(i / P) % K];
-      return n < N ? weight[n * K + k] : 0;
+  for (const dtype of DTYPES) {
+    it.each(shapes)(`lays %i and more out in panels: ${dtype}`, (_rows, N, K) => {
+      const { rows, panels } = packed(new Random(N + K), dtype, N, K);
+      expect(rowsOfPanels(target, dtype, N, K, panels)).toEqual(rows);
+      for (const [n, k] of [
+        [0, 0],
+        [N - 1, K - 1],
+        [N >> 1, K >> 1],
+      ])
+        expect(panels[panelPlace(target, dtype, K, n, k)]).toBe(rows[n * K + k]);
     });
-    expect(Buffer.from(panels.buffer).equals(Buffer.from(wanted.buffer))).toBe(true);
 
-    const R = inputPanel(target);
-    const xPanels = new Float32Array(panelBytes(target, M, K, R) / 4);
-    const pack = packInput(target, { K });
-    // The last one first, so that what one writes too much spoils another.
-    for (let tile = Math.ceil(M / R) - 1; tile >= 0; tile--)
-      runProgram(machine, pack, { x, panels: xPanels, rows: M }, { tile });
-
-    for (const [withBias, threads] of [
-      [true, 8],
-      [false, 1],
-    ] as const) {
-      const shape: MatmulShape = { N, K, bias: withBias };
-      const want = reference(x, weight, withBias ? bias : new Float32Array(N), [M, N, K]);
-      // For many threads the rows are divided too; for one, several panels are multiplied at once.
-      const { tiles, chunks, panels: count, scratchBytes } = divideMatmul(target, shape, M, threads);
-      const y = new Float32Array(M * N).fill(Number.NaN);
-      const args = { weight: panels, x: xPanels, y, bias, rows: M, chunks, panels: count };
-      const built = matmul(target, shape);
-      for (let tile = 0; tile < tiles; tile++)
-        runProgram(machine, built, args, { tile, scratch: scratchBytes });
-      expectNear(y, want, 1e-6);
-
-      const rows = Math.min(M, thinRows(target));
-      const thin = new Float32Array(rows * N).fill(Number.NaN);
-      const builtThin = matmulThin(target, { ...shape, rows });
-      for (let tile = 0; tile < thinTiles(target, shape); tile++)
-        runProgram(machine, builtThin, { weight: panels, x, y: thin, bias }, { tile });
-      expectNear(thin, want.subarray(0, rows * N), 1e-6);
-    }
-  });
+    it.each(shapes)(`multiplies [%i rows] x [%i, %i] in ${dtype}`, (M, N, K) => {
+      const random = new Random(M + N + K);
+      const { rows, panels } = packed(random, dtype, N, K);
+      const [x, bias] = [random.floats(M * K), random.floats(N, 10)];
+      const weight = toFloat32(dtype, rows);
+      for (const rounded of dtype === "bfloat16" ? [false, true] : [false]) {
+        const form = linearForm(target, { N, K, weight: dtype, bias: "float32", rounded }, M);
+        const y = new Float32Array(M * N).fill(Number.NaN);
+        const work = new Float32Array((form.first?.bytes ?? 4) / 4);
+        const arrays = { x, weight: panels, bias, y, work };
+        const run = (part: VectorProgram): void => {
+          const args = { ...arrays, ...part.numbers };
+          const slots = Object.keys(args);
+          const built = program("linear", target, slots, (b, named) => part.build(b, named));
+          // The last one first, so that what one writes too much spoils another.
+          for (let tile = part.tiles - 1; tile >= 0; tile--)
+            runProgram(machine, built, args, { tile, scratch: 2 ** 16 });
+        };
+        if (form.first) run(form.first);
+        run(form);
+        const input = rounded ? toFloat32("bfloat16", fromFloat32("bfloat16", x)) : x;
+        const want = Array.from(y, (_, i) => {
+          const [m, n] = [Math.floor(i / N), i % N];
+          let sum = bias[n];
+          for (let k = 0; k < K; k++) sum += input[m * K + k] * weight[n * K + k];
+          return sum;
+        });
+        expectNear(y, want, 1e-6);
+      }
+    });
+  }
 
   it.each([1, 7, 45, 130])("normalises rows of %i", (D) => {
     const random = new Random(D);

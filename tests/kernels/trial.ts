@@ -61,10 +61,11 @@ export class Prepared {
     const prepared = new Prepared(device, tensorsOf(trial));
     for (const name of trial.loaded ?? []) {
       const tensor = prepared.#tensors[name];
+      const layout = trial.panels?.includes(name) ? "panels" : undefined;
       if (tensor)
         prepared.#living.set(
           name,
-          await device.load(sourceOf(tensor), tensor.dtype as WeightDType | "uint8"),
+          await device.load(sourceOf(tensor), tensor.dtype as WeightDType | "uint8", layout),
         );
     }
     if (kernel.inPlace !== undefined) {

@@ -1,14 +1,16 @@
 import { ShapeError } from "../../base/errors.ts";
 import { program } from "../../codegen/ir.ts";
+import { panelBytes, panelColumns, panelRows, rowsOfPanels } from "../../codegen/panels.ts";
 import { BYTES, type DType, fromFloat32, type TypedArray, toFloat32, viewBytes } from "../../tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
-import type { HostArrays, KernelInputs, VectorForm } from "../kernel.ts";
+import type { HostArrays, KernelInputs, VectorForm, VectorProgram } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
 import { CommandList } from "./command_list.ts";
 import { type Block, Heap } from "./heap.ts";
 import type { Machine, Region } from "./machine.ts";
+import { PanelLoader } from "./panel_loader.ts";
 import { Placement } from "./placement.ts";
 
 /** Bytes that are read at a time. Regions give no arrays across multiples of 4 GiB, so none across these. */
@@ -20,8 +22,17 @@ interface Place {
   offset: number;
 }
 
-/** A command that is ready to run: a program, or the reference where there is none. */
-type Ready = { kind: "program"; form: VectorForm; command: Command } | { kind: "host"; command: Command };
+/** A command that is ready to run: by a program, or by the reference where there is none. */
+interface Ready {
+  readonly command: Command;
+  readonly form: VectorForm | undefined;
+}
+
+/** Where the numbers of a step's Values are, and the memory that each command has for itself. */
+interface Places {
+  readonly values: Map<Value, Place>;
+  readonly work: Map<Command, Place>;
+}
 
 /**
  * Runs vector programs on a machine: native code or WebAssembly. Kernels that have no program are computed by their
@@ -33,6 +44,7 @@ export class VectorDevice extends RecordingDevice {
   readonly #machine: Machine;
   readonly #heap: Heap;
   readonly #list: CommandList;
+  readonly #panels: PanelLoader;
   readonly #living = new Map<Value, Block>();
   /** Compiled programs as commands name them, by kernel and what was built in. */
   readonly #programs = new Map<string, number>();
@@ -45,6 +57,12 @@ export class VectorDevice extends RecordingDevice {
     this.#machine = machine;
     this.#heap = new Heap(machine);
     this.#list = new CommandList(machine);
+    this.#panels = new PanelLoader(machine, async (key, build, args, tiles) => {
+      this.#list.clear();
+      this.#list.append(this.#compiled(key, build), args, tiles);
+      await this.#compute(this.#list);
+      this.#list.clear();
+    });
     this.description = description;
   }
 
@@ -66,7 +84,9 @@ export class VectorDevice extends RecordingDevice {
     return value;
   }
 
-  async load(source: WeightSource, dtype: WeightDType | "uint8"): Promise<Value> {
+  async load(source: WeightSource, dtype: WeightDType | "uint8", layout?: "panels"): Promise<Value> {
+    if (layout !== undefined && dtype !== "uint8" && sizeOf(source.shape) > 0)
+      return this.#loadPanels(source, dtype);
     const mapped = source.dtype === dtype ? this.#map(source) : undefined;
     if (mapped) return mapped;
     const direct = source.dtype === dtype && this.#machine.steady && source.readInto !== undefined;
@@ -85,6 +105,30 @@ export class VectorDevice extends RecordingDevice {
       throw error;
     }
     return value;
+  }
+
+  /** A few rows at a time: a weight that need not be converted is never whole in memory twice. */
+  async #loadPanels(source: WeightSource, dtype: WeightDType): Promise<Value> {
+    const same = source.dtype === dtype;
+    const [N, K] = matrixOf(source.shape);
+    const whole = same && panelColumns(dtype, K) === K;
+    const direct = whole && this.#machine.steady && source.readInto !== undefined;
+    const read = direct ? undefined : await source.read();
+    const bytes = read && (same ? read : converted(source.dtype, read, dtype));
+    return this.afterSteps(async () => {
+      this.checkUsable();
+      const { target } = this.#machine;
+      const size = Math.ceil(N / panelRows(target)) * panelBytes(target, dtype, K);
+      const value = new Value(this, dtype, source.shape, "panels");
+      this.#living.set(value, this.#heap.allocate(size));
+      try {
+        await this.#panels.load({ bytes, source, dtype, N, K }, this.#block(value));
+      } catch (error) {
+        this.release(value);
+        throw error;
+      }
+      return value;
+    });
   }
 
   /** A tensor that stays in its file, which the system reads into memory as it is used. */
@@ -109,6 +153,7 @@ export class VectorDevice extends RecordingDevice {
     this.#living.clear();
     this.#heap.dispose();
     this.#list.free();
+    this.#panels.free();
     this.#passing?.free();
     this.#passing = undefined;
     this.#machine.dispose();
@@ -120,12 +165,13 @@ export class VectorDevice extends RecordingDevice {
     signal?: AbortSignal,
   ): Promise<Tensor[]> {
     try {
-      const places = this.#place(recording, outputs);
+      const ready = recording.commands.map((command) => this.#ready(command));
+      const places = this.#place(recording, ready, outputs);
       for (const [value, data] of recording.uploads) {
-        const place = places.get(value);
+        const place = places.values.get(value);
         if (place) place.region.write(place.offset, bytesIn(data));
       }
-      await this.#run(recording.commands, places, signal);
+      await this.#run(ready, places, signal);
       const results = outputs.map((value) => this.#read(value, places));
       for (const value of recording.kept) this.#keepNumbers(value, places);
       return results;
@@ -135,21 +181,29 @@ export class VectorDevice extends RecordingDevice {
   }
 
   /** Gives every Value of the step a place in memory; places are used again after a Value's last use. */
-  #place(recording: Recording, outputs: readonly Value[]): Map<Value, Place> {
+  #place(recording: Recording, ready: readonly Ready[], outputs: readonly Value[]): Places {
     const { commands, uploads, kept } = recording;
     const last = lastUses(commands, [...outputs, ...kept], (value) => this.origin(value));
     const placement = new Placement();
     const offsets = new Map<Value, number>();
+    const work = new Map<Command, number>();
     for (const value of uploads.keys()) offsets.set(value, placement.take(bytesOf(value)));
-    for (const [i, { output, inPlace }] of commands.entries()) {
-      if (!inPlace) offsets.set(output, placement.take(bytesOf(output)));
+    for (const [i, { command, form }] of ready.entries()) {
+      if (!command.inPlace) offsets.set(command.output, placement.take(bytesOf(command.output)));
+      if (form?.first) {
+        const offset = placement.take(form.first.bytes);
+        work.set(command, offset);
+        placement.give(offset, form.first.bytes);
+      }
       for (const value of last.get(i) ?? []) {
         const offset = offsets.get(value);
         if (offset !== undefined) placement.give(offset, bytesOf(value));
       }
     }
     const region = this.#passingOf(placement.size);
-    return new Map([...offsets].map(([value, offset]) => [value, { region, offset }]));
+    const places = <K>(map: Map<K, number>): Map<K, Place> =>
+      new Map([...map].map(([key, offset]) => [key, { region, offset }]));
+    return { values: places(offsets), work: places(work) };
   }
 
   #passingOf(bytes: number): Region {
@@ -160,17 +214,16 @@ export class VectorDevice extends RecordingDevice {
   }
 
   /** Runs commands in order: as long as there are programs for them, many at once. */
-  async #run(commands: readonly Command[], places: Map<Value, Place>, signal?: AbortSignal): Promise<void> {
+  async #run(commands: readonly Ready[], places: Places, signal?: AbortSignal): Promise<void> {
     const list = this.#list;
     const runList = async (): Promise<void> => {
       if (list.length > 0) await this.#compute(list, signal);
       list.clear();
     };
     list.clear();
-    for (const command of commands) {
-      const ready = this.#ready(command);
-      if (ready.kind === "program") {
-        this.#append(list, ready, places);
+    for (const { command, form } of commands) {
+      if (form) {
+        this.#append(list, command, form, places);
         continue;
       }
       await runList();
@@ -193,25 +246,34 @@ export class VectorDevice extends RecordingDevice {
 
   #ready(command: Command): Ready {
     const { kernel, inputs, params } = command;
-    const form = kernel.vector?.(inputs as never, params, this.#machine.target);
-    return form ? { kind: "program", form, command } : { kind: "host", command };
+    return { command, form: kernel.vector?.(inputs as never, params, this.#machine.target) };
   }
 
-  #append(
+  #append(list: CommandList, command: Command, form: VectorForm, places: Places): void {
+    const work = places.work.get(command);
+    const memory = work && work.region.address + work.offset;
+    if (form.first) this.#appendProgram(list, command, form.first, places, memory);
+    this.#appendProgram(list, command, form, places, memory);
+  }
+
+  #appendProgram(
     list: CommandList,
-    { form, command }: Ready & { kind: "program" },
-    places: Map<Value, Place>,
+    { kernel, inputs, output }: Command,
+    form: VectorProgram,
+    places: Places,
+    work: number | undefined,
   ): void {
-    const names = Object.keys(command.inputs).filter((name) => command.inputs[name] !== undefined);
-    const numbers = Object.entries(form.numbers ?? {});
-    const slots = [...names, "y", ...numbers.map(([name]) => name)];
-    const addresses = [...names.map((name) => command.inputs[name] as Value), command.output].map((value) =>
-      this.#address(value, places),
+    const args = new Map<string, number>();
+    for (const [name, value] of Object.entries(inputs))
+      if (value) args.set(name, this.#address(value, places));
+    args.set("y", this.#address(output, places));
+    if (work !== undefined) args.set("work", work);
+    for (const [name, number] of Object.entries(form.numbers ?? {})) args.set(name, number);
+    const slots = [...args.keys()];
+    const address = this.#compiled(`${kernel.name}|${slots}|${form.key}`, () =>
+      program(kernel.name, this.#machine.target, slots, (b, named) => form.build(b, named)),
     );
-    const address = this.#compiled(`${command.kernel.name}|${slots}|${form.key}`, () =>
-      program(command.kernel.name, this.#machine.target, slots, (b, args) => form.build(b, args)),
-    );
-    list.append(address, [...addresses, ...numbers.map(([, number]) => number)], form.tiles);
+    list.append(address, [...args.values()], form.tiles);
   }
 
   #compiled(key: string, build: () => ReturnType<typeof program>): number {
@@ -222,26 +284,35 @@ export class VectorDevice extends RecordingDevice {
     return address;
   }
 
-  #runReference({ kernel, inputs, params, output }: Command, places: Map<Value, Place>): void {
+  #runReference({ kernel, inputs, params, output }: Command, places: Places): void {
     const arrays: Record<string, Tensor> = { y: this.#window(output, places) };
     for (const [name, value] of Object.entries(inputs)) if (value) arrays[name] = this.#window(value, places);
     if (kernel.inPlace === undefined) arrays.y.data.fill(0 as never);
     kernel.reference(arrays as HostArrays<KernelInputs>, params);
   }
 
-  /** A Value's numbers, not copied. */
-  #window(value: Value, places: Map<Value, Place>): Tensor {
+  /** A Value's numbers: a window, or a copy where they lie in panels. */
+  #window(value: Value, places: Places): Tensor {
     const { region, offset } = this.#find(value, places);
+    if (value.layout === "panels") return this.#rows(value, region, offset);
     const bytes = region.array(Uint8Array, offset, bytesOf(value));
     return new Tensor(value.dtype, value.shape, viewBytes(value.dtype, bytes));
   }
 
-  #read(value: Value, places: Map<Value, Place>): Tensor {
+  #rows({ dtype, shape }: Value, region: Region, offset: number): Tensor {
+    const { target } = this.#machine;
+    const [N, K] = matrixOf(shape);
+    const size = Math.ceil(N / panelRows(target)) * panelBytes(target, dtype, K);
+    const bytes = region.array(Uint8Array, offset, size);
+    return new Tensor(dtype, shape, rowsOfPanels(target, dtype, N, K, viewBytes(dtype, bytes)));
+  }
+
+  #read(value: Value, places: Places): Tensor {
     const { dtype, shape, data } = this.#window(value, places);
     return new Tensor(dtype, shape, data.slice());
   }
 
-  #keepNumbers(value: Value, places: Map<Value, Place>): void {
+  #keepNumbers(value: Value, places: Places): void {
     if (this.#living.has(value)) return;
     // First, as a window is right only until memory is allocated.
     const block = this.#heap.allocate(bytesOf(value));
@@ -249,14 +320,14 @@ export class VectorDevice extends RecordingDevice {
     this.#living.set(value, block);
   }
 
-  #address(value: Value, places: Map<Value, Place>): number {
+  #address(value: Value, places: Places): number {
     const { region, offset } = this.#find(value, places);
     return region.address + offset;
   }
 
-  #find(value: Value, places: Map<Value, Place>): Place {
+  #find(value: Value, places: Places): Place {
     const origin = this.origin(value);
-    const place = places.get(origin) ?? this.#living.get(origin);
+    const place = places.values.get(origin) ?? this.#living.get(origin);
     if (!place) throw new ShapeError(`a value of shape [${value.shape}] is used after its end`);
     return place;
   }
@@ -266,6 +337,11 @@ export class VectorDevice extends RecordingDevice {
     if (!block) throw new ShapeError(`a value of shape [${value.shape}] is used after its end`);
     return block;
   }
+}
+
+/** Rows and columns of a weight that is multiplied with. */
+function matrixOf([N, ...rest]: readonly number[]): [N: number, K: number] {
+  return [N, sizeOf(rest)];
 }
 
 function bytesOf({ dtype, shape }: Spec): number {

@@ -3,7 +3,7 @@ import type { Builder } from "../../codegen/ir.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Acc } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
-import { loadFloat } from "../linear_program.ts";
+import { loadFloat } from "../floats.ts";
 import { BLOCK, GROUP } from "./format.ts";
 import {
   type Args,

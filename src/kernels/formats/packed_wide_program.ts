@@ -4,7 +4,7 @@ import type { Int } from "../../codegen/scalar.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Acc, Vec } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
-import { loadFloat } from "../linear_program.ts";
+import { loadFloat } from "../floats.ts";
 import { BLOCK, GROUP, type WeightFormat } from "./format.ts";
 import {
   type Args,

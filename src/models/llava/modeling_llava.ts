@@ -91,7 +91,10 @@ export class LlavaForConditionalGenerationModule extends Module {
     const { vocab_size, hidden_size } = config.text_config;
     this.model = new LlavaModule(config);
     this.lm_head = new Linear(hidden_size, vocab_size, false, "little");
-    if (config.tie_word_embeddings) this.lm_head.weight = this.model.language_model.embed_tokens.weight;
+    if (config.tie_word_embeddings) {
+      this.lm_head.weight = this.model.language_model.embed_tokens.weight;
+      this.lm_head.weight.multiplied = true;
+    }
   }
 
   // embeddings [T, D] -> [T, D]
