@@ -101,31 +101,33 @@ function multiplySlice(b: Builder, shape: LinearShape, { w, x, panels, length, b
   b.repeat(panels, () => {
     const weights = w.copy();
     const acc = grid(R, (m, v) => (begin ? b.accF32(0) : b.acc(sums.load(sumAt(b, m, v)))));
-    multiply(b, shape, [acc], weights, from, length);
+    multiply(b, shape, [{ w: weights, acc }], from, length);
     for (let m = 0; m < R; m++) for (let v = 0; v < PANEL_VECTORS; v++) sums.store(sumAt(b, m, v), acc[m][v]);
     sums.advance(sumAt(b, R, 0));
     from.advance((units(shape) - length) * inputUnitBytes(b.target, shape, R));
   });
 }
 
-/** Multiplies `count` units, on which the cursors stand and behind which they end; sums take turns. */
-function multiply(
-  b: Builder,
-  shape: LinearShape,
-  acc: readonly Acc<"f32">[][][],
-  w: Cursor,
-  x: Cursor,
-  count: number,
-): void {
-  const xBytes = inputUnitBytes(b.target, shape, acc[0].length);
+/**
+ * Multiplies `count` units, on which the cursors stand and behind which they end. Each sum is made column by column,
+ * however many rows there are: so a row gives the same numbers alone and among others.
+ */
+function multiply(b: Builder, shape: LinearShape, parts: readonly Part[], x: Cursor, count: number): void {
+  const xBytes = inputUnitBytes(b.target, shape, parts[0].acc.length);
   const some = (length: number): void => {
-    for (let u = 0; u < length; u++) multiplyUnit(b, shape, acc[u % acc.length], w, x, u);
-    w.advance(length * weightUnitBytes(b.target, shape));
+    for (let u = 0; u < length; u++) for (const { acc, w } of parts) multiplyUnit(b, shape, acc, w, x, u);
+    for (const { w } of parts) w.advance(length * weightUnitBytes(b.target, shape));
     x.advance(length * xBytes);
   };
-  const together = Math.max(acc.length, UNROLL / unitColumns(shape));
+  const together = UNROLL / unitColumns(shape);
   b.repeat(Math.floor(count / together), () => some(together));
   if (count % together > 0) some(count % together);
+}
+
+/** A panel of weights and its sums. */
+interface Part {
+  readonly w: Cursor;
+  readonly acc: Acc<"f32">[][];
 }
 
 /** Where a row's sums are. */
@@ -190,29 +192,29 @@ function thinProgram(b: Builder, args: Args, shape: LinearShape, rows: number): 
   const y = b.cursor(args.y, first.times(P * 4));
   const offset = bias && b.cursor(args.bias, first.times(P * BYTES[bias]));
   const packed = inputForm(b.target, shape, rows) !== undefined;
-  const panel = (columns: number): void => {
-    const sums = multiplyThin(b, shape, w, b.cursor(packed ? args.work : args.x), rows);
-    for (const [v, lanes] of pieces(columns, b.lanes).entries()) {
-      const addend = offset && bias && loadFloat(offset, bias, BYTES[bias] * v * b.lanes, lanes);
-      for (let m = 0; m < rows; m++)
-        y.store(4 * (m * N + v * b.lanes), addend ? b.add(sums[m][v], addend) : sums[m][v], lanes);
+  const some = (panels: number, columns: number): void => {
+    const parts = Array.from({ length: panels }, (_, i) => ({
+      w: w.copy(i * oneBytes),
+      acc: grid(rows, () => b.accF32(0)),
+    }));
+    multiply(b, shape, parts, b.cursor(packed ? args.work : args.x), units(shape));
+    for (const { acc } of parts) {
+      for (const [v, lanes] of pieces(columns, b.lanes).entries()) {
+        const addend = offset && bias && loadFloat(offset, bias, BYTES[bias] * v * b.lanes, lanes);
+        for (let m = 0; m < rows; m++)
+          y.store(4 * (m * N + v * b.lanes), addend ? b.add(acc[m][v], addend) : acc[m][v], lanes);
+      }
+      y.advance(P * 4);
+      if (offset && bias) offset.advance(P * BYTES[bias]);
     }
-    w.advance(oneBytes - units(shape) * weightUnitBytes(b.target, shape));
-    y.advance(P * 4);
-    if (offset && bias) offset.advance(P * BYTES[bias]);
+    w.advance(panels * oneBytes);
   };
+  // Sums that follow each other too closely would wait for each other: of a few rows several panels are made at once.
+  const room = inputPanel(b.target) / rows;
+  const together = room >= 4 ? 4 : room >= 2 ? 2 : 1;
   const whole = Math.floor(N / P);
-  b.repeat(b.int(whole).minus(first).min(THIN_PANELS), () => panel(P));
-  if (N % P > 0) b.if(b.tile, "==", Math.floor(whole / THIN_PANELS), () => panel(N % P));
-}
-
-/** The sums of one panel of weights, on which `w` stands and behind which it ends. */
-function multiplyThin(b: Builder, shape: LinearShape, w: Cursor, x: Cursor, rows: number): Acc<"f32">[][] {
-  // Sums that follow each other too closely would wait for each other: a few rows get several sums each.
-  const ways = Math.max(1, Math.min(UNROLL, Math.floor(inputPanel(b.target) / rows)));
-  const acc = Array.from({ length: ways }, () => grid(rows, () => b.accF32(0)));
-  multiply(b, shape, acc, w, x, units(shape));
-  for (const other of acc.slice(1))
-    for (let m = 0; m < rows; m++) for (let v = 0; v < PANEL_VECTORS; v++) acc[0][m][v].add(other[m][v]);
-  return acc[0];
+  const count = b.variable(b.int(whole).minus(first).min(THIN_PANELS));
+  b.repeat(count.dividedBy(together), () => some(together, P));
+  if (together > 1) b.repeat(count.modulo(together), () => some(1, P));
+  if (N % P > 0) b.if(b.tile, "==", Math.floor(whole / THIN_PANELS), () => some(1, N % P));
 }

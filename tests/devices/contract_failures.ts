@@ -3,6 +3,7 @@ import { LlavaError, OptionError, ShapeError } from "../../src/base/errors.ts";
 import type { Device, Value } from "../../src/devices/device.ts";
 import { linear } from "../../src/kernels/linear.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
+import { sourceOf } from "../kernels/trial.ts";
 import { seeded } from "../random.ts";
 import { bytesHeld, kept, numbersOf, type On, plus, poolOf, read, reasonOf, row, write } from "./support.ts";
 
@@ -103,21 +104,39 @@ export function aborts(on: On): void {
 
   on("a step is left between kernels when it is aborted, and the device goes on", async (device, held) => {
     const [controller, reason] = [new AbortController(), new Error("no longer wanted")];
-    const step = reasonOf(device.step(() => longChain(device), { signal: controller.signal }));
+    const weight = await device.load(sourceOf(randomNumbers(256)), "float32", "panels");
+    const step = reasonOf(device.step(() => longChain(device, weight), { signal: controller.signal }));
     const next = device.step(() => [plus(device.upload(row(1)), device.upload(row(2)))]);
     setTimeout(() => controller.abort(reason), 5);
     expect(await step).toBe(reason);
     expect(numbersOf((await next)[0])).toEqual([3]);
+    device.free(weight);
+    await device.step(() => []);
     expect(device.bytes).toBe(held);
+  });
+
+  on("also between those that are computed by their reference", async (device) => {
+    const [controller, reason] = [new AbortController(), new Error("no longer wanted")];
+    const step = reasonOf(
+      device.step(() => longChain(device, device.upload(randomNumbers(256))), { signal: controller.signal }),
+    );
+    setTimeout(() => controller.abort(reason), 5);
+    expect(await step).toBe(reason);
   });
 }
 
-/** A chain of matrix products that takes every device far longer than a few ms. */
-function longChain(device: Device): Value[] {
+function randomNumbers(rows: number): Tensor {
   const random = seeded("chain");
-  const numbers = (length: number): Float32Array => Float32Array.from({ length }, () => (random() - 0.5) / 5);
-  let x = device.upload(new Tensor("float32", [64, 256], numbers(64 * 256)));
-  const weight = device.upload(new Tensor("float32", [256, 256], numbers(256 * 256)));
+  return new Tensor(
+    "float32",
+    [rows, 256],
+    Float32Array.from({ length: rows * 256 }, () => (random() - 0.5) / 5),
+  );
+}
+
+/** A chain of matrix products that takes every device far longer than a few ms. */
+function longChain(device: Device, weight: Value): Value[] {
+  let x = device.upload(randomNumbers(64));
   for (let i = 0; i < 4000; i++) x = device.run(linear, { x, weight }, {});
   return [x];
 }

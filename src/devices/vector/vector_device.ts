@@ -6,6 +6,7 @@ import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
 import type { HostArrays, KernelInputs, VectorForm, VectorProgram } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
+import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
 import { CommandList } from "./command_list.ts";
 import { type Block, Heap } from "./heap.ts";
@@ -221,6 +222,7 @@ export class VectorDevice extends RecordingDevice {
       list.clear();
     };
     list.clear();
+    let turn = performance.now();
     for (const { command, form } of commands) {
       if (form) {
         this.#append(list, command, form, places);
@@ -228,6 +230,10 @@ export class VectorDevice extends RecordingDevice {
       }
       await runList();
       this.#runReference(command, places);
+      if (performance.now() - turn < TURN) continue;
+      await nextTurn();
+      signal?.throwIfAborted();
+      turn = performance.now();
     }
     await runList();
   }
