@@ -18,7 +18,7 @@ const KERNELS = new Map((await allKernels()).map((kernel) => [kernel.name, kerne
  */
 const ELSEWHERE = new Set([
   ...[activation.name, "row_maxima", "multiply_adds"],
-  ...["quantise_rows", "packed_linear", "packed_embedding"],
+  ...["quantise_rows", "packed_linear", "packed_embedding", "pack_weights", "checksum"],
 ]);
 
 function numbers(name: string): number[] {
