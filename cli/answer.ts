@@ -29,6 +29,16 @@ export interface Answer {
   };
 }
 
+/** What the model takes of a conversation, and when and how long it was made. Times are milliseconds. */
+export interface Prepared {
+  input_ids: Tensor;
+  attention_mask: Tensor;
+  pixel_values?: Tensor;
+  image_sizes?: Tensor;
+  begin: number;
+  image_ms: number;
+}
+
 /** Bytes that what was seen in pictures is kept in. */
 const FEATURE_BYTES = 256 * 2 ** 20;
 
@@ -70,20 +80,36 @@ export class Asker {
    *
    * @param show told of the text as it comes
    */
-  async ask(
-    conversation: Turn[],
+  async ask(conversation: Turn[], show: (text: string) => void, signal: AbortSignal): Promise<Answer> {
+    return this.answer(await this.prepare(conversation), show, signal);
+  }
+
+  /** Makes of a conversation what the model takes; its pictures need not be kept any longer. */
+  async prepare(conversation: Turn[]): Promise<Prepared> {
+    const begin = performance.now();
+    const { input_ids, attention_mask, pixel_values, image_sizes } =
+      await this.#loaded.processor.apply_chat_template(conversation, {
+        add_generation_prompt: true,
+        tokenize: true,
+        return_dict: true,
+      });
+    return {
+      input_ids,
+      attention_mask,
+      pixel_values,
+      image_sizes,
+      begin,
+      image_ms: performance.now() - begin,
+    };
+  }
+
+  async answer(
+    { input_ids, attention_mask, pixel_values, image_sizes, begin, image_ms }: Prepared,
     show: (text: string) => void,
     signal: AbortSignal,
     sampling = this.#sampling,
   ): Promise<Answer> {
     const { model, processor } = this.#loaded;
-    const begin = performance.now();
-    const inputs = await processor.apply_chat_template(conversation, {
-      add_generation_prompt: true,
-      tokenize: true,
-      return_dict: true,
-    });
-    const { input_ids, attention_mask, pixel_values, image_sizes } = inputs;
     const prepared = performance.now();
     const image = pixel_values && (await this.#cache.features(pixel_values, image_sizes, signal));
     const looked = performance.now();
@@ -108,7 +134,7 @@ export class Asker {
       generated_tokens: generated.length,
       finish_reason: eos.includes(generated.at(-1) ?? -1) ? "stop" : "length",
       timings: {
-        image_ms: prepared - begin,
+        image_ms,
         vision_ms: looked - prepared,
         prefill_ms: times[1] - looked,
         first_token_ms: times[1] - begin,

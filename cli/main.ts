@@ -17,6 +17,7 @@ const EXAMPLES = `
 Examples:
   llava describe cat.jpg
   llava chat cat.jpg --model llava-hf/llava-1.5-7b-hf
+  llava batch pictures/ answers.jsonl
   llava pull llava-hf/llava-1.5-7b-hf
   llava info
 

@@ -1,6 +1,6 @@
 import type { Asker } from "../answer.ts";
 import type { Plan } from "./plan.ts";
-import { answerQuestion, loadPictures } from "./question.ts";
+import { loadPictures, Questioner } from "./question.ts";
 import { type Outcome, writeRecord } from "./record.ts";
 import { type BatchRequest, type BrokenRequest, identityOf } from "./request.ts";
 import type { ResultsFile } from "./results.ts";
@@ -25,6 +25,7 @@ export interface LocalRunOptions {
  * @throws the first failure that is not a question's own; what ran besides is ended
  */
 export async function runLocally(plan: Plan, options: LocalRunOptions): Promise<void> {
+  const questioner = new Questioner(options.asker);
   const questions = plan.questions();
   const running = new Set<AbortController>();
   let failed: { error: unknown } | undefined;
@@ -35,7 +36,7 @@ export async function runLocally(plan: Plan, options: LocalRunOptions): Promise<
       const controller = new AbortController();
       running.add(controller);
       try {
-        await answerOne(value, plan.results, options, controller.signal);
+        await answerOne(questioner, value, plan.results, options, controller.signal);
       } finally {
         running.delete(controller);
       }
@@ -51,15 +52,16 @@ export async function runLocally(plan: Plan, options: LocalRunOptions): Promise<
 }
 
 async function answerOne(
+  questioner: Questioner,
   request: BatchRequest | BrokenRequest,
   results: ResultsFile,
-  { asker, facts, folder, onRecord }: LocalRunOptions,
+  { facts, folder, onRecord }: LocalRunOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const outcome =
     "trouble" in request
       ? brokenOutcome(request)
-      : await answerQuestion(asker, request, () => loadPictures(request.images, folder, signal), signal);
+      : await questioner.answer(request, () => loadPictures(request.images, folder, signal), signal);
   const { name, digest } = request;
   const line = writeRecord(name, outcome, { ...facts, request: digest });
   await results.add(identityOf(name), line, { digest, failed: !outcome.ok });

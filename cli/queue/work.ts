@@ -1,6 +1,6 @@
 import type { Job, Worker } from "bullmq";
 import type { Asker } from "../answer.ts";
-import { answerQuestion } from "../batch/question.ts";
+import { Questioner } from "../batch/question.ts";
 import { type Outcome, writeRecord } from "../batch/record.ts";
 import { type IncomingPictures, mayComeLater } from "./incoming.ts";
 import {
@@ -35,13 +35,14 @@ const DEATHS = 3;
 /** Takes questions from the queue and sends results back, until it is closed; `close` waits for what runs. */
 export function startWorking({ bull, redis }: Queueing, options: WorkOptions): Worker {
   const { asker, pictures, facts, concurrency, stalledAfter, onResult, onFailure, onTrouble } = options;
+  const questioner = new Questioner(asker);
   const answer = async (job: Job): Promise<void> => {
     const parsed = queuedQuestion.safeParse(job.data);
     if (!parsed.success) throw new bull.UnrecoverableError("this is no question of llava batch");
     const question = parsed.data;
     const { signal } = new AbortController();
     const load = () => Promise.all(question.images.map((image) => pictures.load(image, signal)));
-    const outcome = await answerQuestion(asker, question, load, signal);
+    const outcome = await questioner.answer(question, load, signal);
     if (!outcome.ok && outcome.error.type !== "OptionError" && question.images.some(mayComeLater)) {
       throw new Error(outcome.error.message);
     }

@@ -1,7 +1,7 @@
 import { appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { openInput } from "../../cli/batch/input.ts";
 import { makePlan } from "../../cli/batch/plan.ts";
 import { failure, writeRecord } from "../../cli/batch/record.ts";
@@ -18,6 +18,9 @@ import {
   startLlava,
   untilLines,
 } from "./support.ts";
+
+// They start processes, which take long on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 beforeAll(async () => {
@@ -73,7 +76,7 @@ test("killed five times and run again: every key once, and the answers that Tran
   // All is there: no model is loaded.
   const again = JSON.parse((await llava(["batch", input, out, "--json", "--model", "llava-demo"])).stdout);
   expect(again).toMatchObject({ asked: 0, device: null });
-}, 120_000);
+});
 
 test("a signal lets what runs end; nothing of it is lost", async () => {
   const lines = QUESTIONS.map(({ images, prompt }, i) => ({ key: i, images, prompt }));
@@ -93,7 +96,7 @@ test("a signal lets what runs end; nothing of it is lost", async () => {
   expect(records.length).toBeLessThan(lines.length);
   for (const record of records) expect(record.text).toBe(QUESTIONS[Number(record.key)].answer);
   expect(said).toContain("the same command goes on with the rest");
-}, 30_000);
+});
 
 test("what is wrong with a line or its picture is its result, and the others are answered", async () => {
   const [{ images, prompt, answer }] = QUESTIONS;

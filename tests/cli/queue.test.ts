@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { IncomingPictures } from "../../cli/queue/incoming.ts";
 import { freePort, HAS_REDIS, startRedis } from "./redis.ts";
 import {
@@ -15,6 +15,9 @@ import {
   startLlava,
   untilLines,
 } from "./support.ts";
+
+// They start processes, which take long on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 let url: string;
@@ -101,7 +104,7 @@ describe.skipIf(!HAS_REDIS)("over Redis (skipped where there is no redis-server)
       child.kill("SIGTERM");
       expect(await exit).toBe(0);
     }
-  }, 120_000);
+  });
 
   test("flags that mean nothing with a queue, or without one", async () => {
     for (const [args, said] of [

@@ -4,11 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { app } from "../../examples/hono.ts";
 import { POST } from "../../examples/nextjs/app/api/describe/route.ts";
 import { HAS_REDIS, startRedis } from "../cli/redis.ts";
 import { PICTURES, QUESTIONS } from "../cli/support.ts";
+
+// They start processes, which take long on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const env = { ...process.env, HF_HUB_OFFLINE: "1", LLAVA_MODEL: "llava-demo" };
@@ -42,13 +45,13 @@ test("describe.ts", async () => {
   const { stdout, stderr } = await run("describe.ts");
   expect(stderr).toBe("");
   expect(stdout).toContain(`ASSISTANT: ${recorded("garden.jpg", "What is shown in this image?")}`);
-}, 60_000);
+});
 
 test("stream.ts", async () => {
   const { stdout, stderr } = await run("stream.ts", [join(PICTURES, "snow.jpg")]);
   expect(stderr).toBe("");
   expect(stdout).toBe(`${recorded("snow.jpg")}\n`);
-}, 60_000);
+});
 
 test("hono.ts: a route with an uploaded picture", async () => {
   const post = async (body: FormData) => app.request("http://x/describe", { method: "POST", body });
@@ -87,5 +90,5 @@ describe.skipIf(!HAS_REDIS)("(skipped where there is no redis-server)", () => {
     const end = new Promise((done) => worker.once("exit", done));
     worker.kill("SIGTERM");
     expect(await end).toBe(0);
-  }, 60_000);
+  });
 });
