@@ -2,6 +2,7 @@ import { OptionError } from "../base/errors.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { acceptChosen, acceptDrawn } from "./assisted.ts";
+import { isStatic } from "./cache_settings.ts";
 import { DraftModel } from "./draft_model.ts";
 import { type Draft, type Drafter, PromptLookup } from "./drafter.ts";
 import { sliceBlocks } from "./layer_outputs.ts";
@@ -49,7 +50,7 @@ export class AssistedDecoding implements Strategy {
     this.caches = caches;
     this.signal = options.signal;
     this.steps = new StepOutputs(keptOutputs(config));
-    this.sequences = [new Sequence(caches.row(0))];
+    this.sequences = [new Sequence(caches.row(0), config.prefill_chunk_size ?? undefined)];
     this.#processors = processorsOf(call, 1);
     refuseStateful(this.#processors);
     this.#criteria = criteriaOf(call);
@@ -212,6 +213,8 @@ function refuse({ config, rows }: GenerationCall): void {
   if (rows.tokens.length > 1) refuse("input_ids", "continues one row only", rows.tokens.length);
   const copies = config.num_return_sequences ?? 1;
   if (copies > 1) refuse("num_return_sequences", "gives one sequence only", copies);
+  const { cache_implementation } = config;
+  if (isStatic(config)) refuse("cache_implementation", "needs a cache that can shrink", cache_implementation);
   if (config.use_cache === false) refuse("use_cache", "needs the cache", false);
 }
 

@@ -73,7 +73,7 @@ export class BeamDecoding implements Strategy {
     this.#columns = call.newColumns;
     this.#stepColumns = call.newColumns;
     this.#sequences = prompts.map(({ input }, b) => {
-      const sequence = new Sequence(caches.row(b));
+      const sequence = new Sequence(caches.row(b), config.prefill_chunk_size ?? undefined);
       sequence.feed(input);
       return sequence;
     });

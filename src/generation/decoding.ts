@@ -72,7 +72,7 @@ export class Decoding implements Strategy {
     this.#sink = call.options.streamer ?? undefined;
     this.#rules = decodingRules(call, this.steps);
     this.#rows = call.prompts.map(({ tokens, input, columns }, b) => {
-      const sequence = new Sequence(call.caches.row(b));
+      const sequence = new Sequence(call.caches.row(b), call.config.prefill_chunk_size ?? undefined);
       sequence.feed(input);
       const row = { sequence, input, tokens: [...tokens], stopped: false, ended: false };
       return { ...row, columns: [...columns], kept: columns.length };

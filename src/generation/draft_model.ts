@@ -1,4 +1,5 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
+import { GENERATION_DEFAULTS } from "../models/generation_defaults.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { adaptDraftLength, draftLength } from "./assisted.ts";
@@ -14,12 +15,11 @@ import { type Input, Sequence } from "./sequence.ts";
 import { ConfidenceCriteria, EosTokenCriteria } from "./stopping_criteria.ts";
 import type { GenerationCall } from "./strategy.ts";
 
-/** Settings of drafts, and what they are where nobody says. */
-const DEFAULTS = {
-  num_assistant_tokens: 20,
-  num_assistant_tokens_schedule: "constant",
-  assistant_confidence_threshold: 0.4,
-} as const;
+/** Settings of drafts. */
+type DraftSetting =
+  | "num_assistant_tokens"
+  | "num_assistant_tokens_schedule"
+  | "assistant_confidence_threshold";
 
 /** A smaller model with the same tokenizer, which goes ahead on a scheduler of its own. */
 export class DraftModel implements Drafter {
@@ -178,8 +178,8 @@ function draftModelOf({ model, options, rows }: GenerationCall): GenerationModel
 
 /** What the call says, else the draft model's own settings, else the defaults. */
 function settingsOf({ options }: GenerationCall, own: GenerationConfig) {
-  return <Name extends keyof typeof DEFAULTS>(name: Name): NonNullable<GenerationSettings[Name]> => {
+  return <Name extends DraftSetting>(name: Name): NonNullable<GenerationSettings[Name]> => {
     const given = options[name] ?? options.generation_config?.[name] ?? own[name];
-    return (given ?? DEFAULTS[name]) as NonNullable<GenerationSettings[Name]>;
+    return (given ?? GENERATION_DEFAULTS[name]) as NonNullable<GenerationSettings[Name]>;
   };
 }

@@ -2,6 +2,7 @@ import { warnOnce } from "../base/env.ts";
 import { OptionError } from "../base/errors.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { checkCacheSettings, isStatic, reserve } from "./cache_settings.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
 import { checkArguments, type GenerateOptions } from "./generate_options.ts";
 import { type PromptRows, promptRows, promptsOf } from "./generation_inputs.ts";
@@ -39,6 +40,10 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
   const { signal, streamer } = options;
   signal?.throwIfAborted();
   const config = effectiveSettings(settings, options.generation_config ?? undefined, model.generation_config);
+  // Embeddings stand for the prompt alone: without a cache, nobody could tell them from what comes after.
+  if (options.inputs_embeds) config.use_cache = true;
+  const given = options.past_key_values ?? undefined;
+  checkCacheSettings(config, given);
   const makeStrategy = strategyOf(config.get_generation_mode({ assistant_model: options.assistant_model }));
   const rows = promptRows(options, config);
   warnOfRightPadding(rows);
@@ -52,12 +57,12 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
     pictures,
     signal,
   });
-  const given = options.past_key_values ?? undefined;
   const caches = given ?? model.newCache(rows.tokens.length);
   const before = caches.get_seq_length();
   const guide = new Guide(model.ask);
   let strategy: Strategy | undefined;
   try {
+    if (isStatic(config)) await reserve(config, caches, rows.length - rows.tokens[0].length);
     streamer?.put(new Tensor("int32", [rows.tokens.length, rows.tokens[0].length], rows.tokens.flat()));
     const prompts = promptsOf(rows, given, source);
     strategy = makeStrategy({
@@ -129,13 +134,7 @@ function checkTogether(options: GenerateOptions, config: GenerationConfig, rows:
       got: rows.tokens.length,
     });
   }
-  if (!options.past_key_values) return;
-  if (config.use_cache === false) {
-    throw new OptionError("past_key_values cannot be continued with use_cache: false", {
-      where: "past_key_values",
-    });
-  }
-  if (copies > 1) {
+  if (options.past_key_values && copies > 1) {
     throw new OptionError(
       "num_return_sequences: a cache that was given can be continued in one way only; clone it",
       { where: "num_return_sequences", expected: 1, got: copies },

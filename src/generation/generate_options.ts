@@ -1,4 +1,3 @@
-import { UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { Ids } from "../tensor/ids.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -9,6 +8,7 @@ import type { Generating } from "./generation_model.ts";
 import type { LogitsProcessFunction } from "./logits_process/base.ts";
 import type { StoppingFunction, StoppingTokenizer } from "./stopping_criteria.ts";
 import type { BaseStreamer } from "./streamers.ts";
+import { REFUSED, refuseUnsupported } from "./unsupported.ts";
 
 /** Arguments of `generate`: settings, what is to be continued, and who takes part. */
 export interface GenerateOptions extends GenerationSettings, GenerationInputs {
@@ -42,6 +42,7 @@ export interface GenerateOptions extends GenerationSettings, GenerationInputs {
 }
 
 const ARGUMENTS = [
+  "inputs",
   "input_ids",
   "attention_mask",
   "inputs_embeds",
@@ -59,15 +60,6 @@ const ARGUMENTS = [
   "signal",
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
-/** Arguments of Transformers' `generate` that this version does not have. */
-const UNSUPPORTED: readonly string[] = [
-  "assistant_tokenizer",
-  "synced_gpus",
-  "custom_generate",
-  "trust_remote_code",
-  "use_model_defaults",
-];
-
 /**
  * Checks the names of a call's arguments.
  *
@@ -76,10 +68,11 @@ const UNSUPPORTED: readonly string[] = [
  * @throws OptionError naming one that is unknown; UnsupportedError for what this version does not have
  */
 export function checkArguments(rest: Record<string, unknown>, pictureArguments: readonly string[]): void {
-  const unsupported = UNSUPPORTED.find((name) => rest[name] !== undefined && rest[name] !== null);
-  if (unsupported) {
-    throw new UnsupportedError(`generate: ${unsupported} is not supported yet`, { where: unsupported });
-  }
-  const known = [...ARGUMENTS, ...pictureArguments, ...UNSUPPORTED, ...Object.keys(GENERATION_FIELDS)];
-  checkOptions("generate", rest, known);
+  refuseUnsupported(rest);
+  checkOptions("generate", rest, [
+    ...ARGUMENTS,
+    ...pictureArguments,
+    ...REFUSED,
+    ...Object.keys(GENERATION_FIELDS),
+  ]);
 }

@@ -10,6 +10,8 @@ import type { Input } from "./sequence.ts";
 export interface GenerationInputs {
   /** [B, L] */
   input_ids?: Ids | null;
+  /** The same: the name of Transformers' first argument. */
+  inputs?: Ids | null;
   /** [B, L], or [B, cached + L] with ids that are all new. */
   attention_mask?: Ids | null;
   /** [B, L, D], in place of ids or beside them. */
@@ -48,15 +50,13 @@ export function promptRows(inputs: GenerationInputs, config: GenerationConfig): 
       where: "past_key_values",
     });
   }
-  const tokens = inputs.input_ids
-    ? idRows("input_ids", inputs.input_ids)
-    : defaultTokens(inputs_embeds, config);
+  const tokens = givenTokens(inputs) ?? defaultTokens(inputs, config);
   if (tokens.length === 0)
     throw new ShapeError("input_ids: there is no row", { where: "input_ids", got: [0] });
   const length = inputs_embeds?.shape[1] ?? tokens[0].length;
   if (
     inputs_embeds &&
-    inputs.input_ids &&
+    tokens[0]?.length > 0 &&
     (inputs_embeds.shape[0] !== tokens.length || length !== tokens[0].length)
   ) {
     throw new ShapeError(
@@ -93,22 +93,32 @@ export function promptRows(inputs: GenerationInputs, config: GenerationConfig): 
   };
 }
 
-/** One BOS, or nothing beside embeddings. */
-function defaultTokens(inputs_embeds: Tensor | null | undefined, config: GenerationConfig): number[][] {
+function givenTokens({ inputs, input_ids }: GenerationInputs): number[][] | undefined {
+  if (inputs && input_ids) {
+    throw new OptionError("inputs and input_ids are the same: give one of the two", { where: "inputs" });
+  }
+  if (inputs) return idRows("inputs", inputs);
+  return input_ids ? idRows("input_ids", input_ids) : undefined;
+}
+
+/** A BOS for each row of the mask, or nothing beside embeddings. */
+function defaultTokens(
+  { inputs_embeds, attention_mask }: GenerationInputs,
+  { bos_token_id }: GenerationConfig,
+): number[][] {
   if (inputs_embeds) return Array.from({ length: inputs_embeds.shape[0] }, () => []);
-  if (config.bos_token_id === null) {
+  if (bos_token_id === null) {
     throw new OptionError(
       "generate: give input_ids or inputs_embeds; there is no bos_token_id to begin with",
-      {
-        where: "input_ids",
-      },
+      { where: "input_ids" },
     );
   }
-  return [[config.bos_token_id]];
+  const rows = attention_mask ? idRows("attention_mask", attention_mask).length : 1;
+  return Array.from({ length: rows }, () => [bos_token_id]);
 }
 
 function maskRows(
-  { attention_mask, input_ids }: GenerationInputs,
+  { attention_mask, input_ids, inputs }: GenerationInputs,
   tokens: readonly number[][],
   length: number,
   held: number,
@@ -117,7 +127,10 @@ function maskRows(
   if (attention_mask === undefined || attention_mask === null) {
     const { pad_token_id: pad, eos_token_id: eos } = config;
     const padded =
-      input_ids && pad !== null && ![eos].flat().includes(pad) && tokens.some((row) => row.includes(pad));
+      (input_ids || inputs) &&
+      pad !== null &&
+      ![eos].flat().includes(pad) &&
+      tokens.some((row) => row.includes(pad));
     return tokens.map((row) => (padded ? row.map((id) => id !== pad) : Array<boolean>(length).fill(true)));
   }
   const rows = idRows("attention_mask", attention_mask);

@@ -1,9 +1,10 @@
 import { warnOnce } from "../base/env.ts";
 import { OptionError } from "../base/errors.ts";
+import { GENERATION_DEFAULTS } from "../models/generation_defaults.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
 
 /** Tokens that are generated where nothing says how many. */
-const DEFAULT_NEW_TOKENS = 20;
+const DEFAULT_NEW_TOKENS = GENERATION_DEFAULTS.max_length;
 
 /** How long a generated row may and must be, prompt included. */
 export interface Lengths {

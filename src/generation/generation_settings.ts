@@ -1,51 +1,11 @@
-import { UnsupportedError } from "../base/errors.ts";
+import { warnOnce } from "../base/env.ts";
+import { GENERATION_DEFAULTS } from "../models/generation_defaults.ts";
 import { GenerationConfig, type GenerationSettings } from "./configuration_utils.ts";
 import { GENERATION_FIELDS } from "./generation_fields.ts";
+import { refuseUnsupported } from "./unsupported.ts";
 
-/** What settings mean that neither the call nor a config sets. Those that are not listed stay null: off. */
-const GLOBAL_DEFAULTS: GenerationSettings = {
-  do_sample: false,
-  use_cache: true,
-  early_stopping: false,
-  num_beams: 1,
-  temperature: 1,
-  top_k: 50,
-  top_p: 1,
-  typical_p: 1,
-  repetition_penalty: 1,
-  length_penalty: 1,
-  num_return_sequences: 1,
-  output_attentions: false,
-  output_hidden_states: false,
-  output_scores: false,
-  output_logits: false,
-  return_dict_in_generate: false,
-};
-
-const MOVED = "Transformers 5 has it no more, either: it loads it as code from the Hub";
-const SHARED = "Transformers 5 has it no more, either, and beams share the pages of their caches in any case";
-
-/** Settings that this version does not have, with the values that turn each off, and why. */
-const UNSUPPORTED: readonly (readonly [
-  name: keyof GenerationSettings,
-  off: readonly unknown[],
-  reason?: string,
-])[] = [
-  ["num_beam_groups", [1], MOVED],
-  ["diversity_penalty", [0], MOVED],
-  ["penalty_alpha", [0], MOVED],
-  ["dola_layers", [], MOVED],
-  ["constraints", [], MOVED],
-  ["force_words_ids", [], MOVED],
-  ["assistant_early_exit", []],
-  ["token_healing", [false]],
-  ["use_mtp", [false]],
-  ["cache_implementation", ["dynamic"]],
-  ["cache_config", []],
-  ["low_memory", [false], SHARED],
-  ["compile_config", []],
-  ["continuous_batching_config", []],
-];
+/** Lengths that nobody set depend on the prompt. */
+const { max_length: _, min_length: __, ...DEFAULTS } = GENERATION_DEFAULTS;
 
 /**
  * The settings of one call: what the call says, else the config that it passes, else the model's, else the defaults.
@@ -58,15 +18,16 @@ export function effectiveSettings(
   model: GenerationConfig,
 ): GenerationConfig {
   const config = GenerationConfig.from_dict((passed ?? model).to_dict());
-  config.update(settings as GenerationSettings & Record<string, unknown>);
   fillNulls(config, model);
-  fillNulls(config, GLOBAL_DEFAULTS);
-  for (const [name, off, reason] of UNSUPPORTED) {
-    const value = config[name];
-    if (value === null || value === undefined || off.includes(value)) continue;
-    const why = reason ? `is not supported. ${reason}.` : "is not supported yet";
-    throw new UnsupportedError(`generate: ${name} ${why}`, { where: name, got: value });
+  fillNulls(config, DEFAULTS);
+  config.update(settings as GenerationSettings & Record<string, unknown>);
+  if (passed && Object.keys(settings).length > 0) {
+    warnOnce(
+      `generate: ${Object.keys(settings).join(", ")} win over the generation_config that is passed beside. ` +
+        "Transformers will take one of the two only.",
+    );
   }
+  refuseUnsupported(config);
   if (config.pad_token_id === null && config.eos_token_id !== null) {
     config.pad_token_id = [config.eos_token_id].flat()[0];
   }

@@ -61,7 +61,8 @@ export function processorsOf(
     model: guide.model,
     vocab_size: model.vocab_size,
     input_ids_seq_length: rows.tokens[0].length,
-    encoder_input_ids: repeated(rows.tokens, copies),
+    // As in Transformers: where embeddings are the prompt, ids beside them are not.
+    encoder_input_ids: options.inputs_embeds ? null : repeated(rows.tokens, copies),
     attention_mask: repeated(rows.mask, copies),
     prefix_allowed_tokens_fn: options.prefix_allowed_tokens_fn ?? undefined,
     logits_processor: options.logits_processor ?? undefined,

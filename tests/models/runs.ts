@@ -154,7 +154,7 @@ export async function repeatRun(checkpoints: Checkpoints, run: Run): Promise<voi
   }
   const out = (await model.generate(options)) as Generated;
   const sequences = out instanceof Tensor ? out : out.sequences;
-  expect(sequences.tolist()).toEqual(run.sequences);
+  if (run.sequences) expect(sequences.tolist()).toEqual(run.sequences);
   if (run.puts) expect(streamer?.sizes).toEqual(run.puts);
   if (run.num_assistant_tokens !== undefined) {
     const { generation_config } = await checkpoints.model(run.assistant ?? "", " as draft");
