@@ -42,9 +42,9 @@ export const NOTES: Readonly<Record<string, Note>> = {
   ...refused("LlavaForConditionalGeneration", Object.keys(REFUSED)),
   ...refused("LlavaModel", ["fusion_config", "disable_mmap"]),
 
-  "LlavaForConditionalGeneration.generate(synced_gpus)": { throws: ONE_DEVICE },
+  "LlavaForConditionalGeneration.generate(synced_gpus)": { missing: ONE_DEVICE },
   "LlavaForConditionalGeneration.generate(custom_generate)": {
-    throws: "no code is loaded from the Hub; settings say how tokens are chosen",
+    missing: "no code is loaded from the Hub; settings say how tokens are chosen",
   },
 
   // What is otherwise
