@@ -137,7 +137,14 @@ export {
   TextStreamer,
   type TextStreamerOptions,
 } from "./generation/streamers.ts";
-export { WatermarkingConfig, type WatermarkingOptions } from "./generation/watermarking_config.ts";
+export type { TransitionScoreOptions } from "./generation/transition_scores.ts";
+export {
+  type BaseWatermarkingConfig,
+  type SynthIDTextWatermarkingConfig,
+  type SynthIDTextWatermarkingOptions,
+  WatermarkingConfig,
+  type WatermarkingOptions,
+} from "./generation/watermarking_config.ts";
 export { type CachedModel, type CachedRevision, type CacheInfo, cacheInfo } from "./hub/cache_info_node.ts";
 export { removeCached } from "./hub/cache_remove_node.ts";
 export type { PackedCopyInfo } from "./hub/packed_folder_node.ts";
@@ -224,6 +231,7 @@ export type { ProcessorChatOptions } from "./models/processing/processor_chat.ts
 export type {
   ProcessingKwargs,
   ProcessorArguments,
+  ProcessorInputs,
   ProcessorOutputKwargs,
 } from "./models/processing/processor_kwargs.ts";
 export type { ProcessorFromPretrained } from "./models/processing/processor_load.ts";

@@ -84,6 +84,25 @@ test("a Hub id: downloads what is needed, answers, and answers again without the
   expect(hub.log).toEqual([]);
 });
 
+test("a revision is that of every file: its own weights, settings and processor", async () => {
+  const commit = "b".repeat(40);
+  hub.refs.set("v2", commit);
+  const options = { revision: "v2", device: "reference" } as const;
+  const model = await LlavaForConditionalGeneration.from_pretrained("org/model", options);
+  await AutoProcessor.from_pretrained("org/model", { revision: "v2" });
+  const stored = join(cache, "models--org--model");
+  expect((await readFile(join(stored, "refs/v2"), "utf8")).trim()).toBe(commit);
+  const files = await readdir(join(stored, "snapshots", commit));
+  for (const file of ["config.json", "model.safetensors", "tokenizer.json", "processor_config.json"])
+    expect(files).toContain(file);
+  const again = { ...options, local_files_only: true };
+  await (await LlavaForConditionalGeneration.from_pretrained("org/model", again)).dispose();
+  await model.dispose();
+  const unknown = LlavaForConditionalGeneration.from_pretrained("org/model", { revision: "v9" });
+  await expect(unknown).rejects.toThrow(/no revision 'v9'/);
+  hub.refs.delete("v2");
+});
+
 test("pull gives the folder, which is a checkpoint like any other", async () => {
   const folder = await pull("org/model");
   const model = await LlavaForConditionalGeneration.from_pretrained(folder);
