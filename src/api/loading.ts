@@ -89,6 +89,7 @@ export async function loadParameters(
         ? await copy.load({ tensor, format }, options.signal)
         : await device.load(tensor, dtype, parameter.multiplied ? "panels" : undefined);
       parameter.format = format?.name;
+      parameter.rounds = options.dtype === "bfloat16";
       loaded += bytesOf(tensor);
     });
   } catch (error) {

@@ -59,6 +59,8 @@ export interface Device {
   readonly description: string;
   /** Threads that compute. */
   readonly threads: number;
+  /** Products of bfloat16 pairs are faster here than those of float32. */
+  readonly multipliesPairs: boolean;
   /** Bytes that are held for Values now. */
   readonly bytes: number;
   /** Bytes that it can ever hold, where its kind has a limit below that of the machine. */

@@ -36,6 +36,7 @@ export abstract class RecordingDevice implements Device {
   abstract readonly kind: string;
   abstract readonly description: string;
   abstract readonly threads: number;
+  abstract readonly multipliesPairs: boolean;
   abstract readonly bytes: number;
   /** A view's numbers are those of the Value it was made from. */
   readonly #origins = new WeakMap<Value, Value>();

@@ -29,7 +29,8 @@ export class Linear extends Module {
   product(input: ProductInput): Value {
     const { x } = input;
     if (this.weight.format) return packedProduct(input, this.weight, this.weight.format, this.bias);
-    return x.device.run(linear, { x, weight: this.weight.value, bias: this.bias?.value }, {});
+    const rounded = this.weight.rounds && x.device.multipliesPairs;
+    return x.device.run(linear, { x, weight: this.weight.value, bias: this.bias?.value }, { rounded });
   }
 }
 

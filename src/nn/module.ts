@@ -15,6 +15,8 @@ export class Parameter {
   loss: Loss = "none";
   /** It is multiplied with: where it is kept as floats, a device may lay it out for that. */
   multiplied = false;
+  /** What it is multiplied with may be rounded to bfloat16, where that is faster. */
+  rounds = false;
   /** How `value` is packed; undefined: it is not. */
   format: FormatName | undefined;
   #value: Value | undefined;

@@ -14,6 +14,7 @@ import { type Command, type Recording, RecordingDevice } from "../recording_devi
 export class ReferenceDevice extends RecordingDevice {
   readonly kind = "reference";
   readonly threads = 1;
+  readonly multipliesPairs = false;
   readonly description: string;
   readonly #living = new Map<Value, TypedArray>();
 

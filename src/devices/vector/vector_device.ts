@@ -71,6 +71,10 @@ export class VectorDevice extends RecordingDevice {
     return this.#machine.capacity;
   }
 
+  get multipliesPairs(): boolean {
+    return this.#machine.target.bf16Dot;
+  }
+
   get threads(): number {
     return this.#machine.threads;
   }
