@@ -1,7 +1,7 @@
 import { BaseStreamer, DecodeStream, type JSONSchema, type Tensor } from "../src/index.ts";
 import { constraintOf, eosOf } from "./constraint.ts";
 import { type ChosenLogprob, LogprobRecorder } from "./logprobs.ts";
-import type { Loaded, Resident } from "./model_pool.ts";
+import type { Loaded } from "./model_pool.ts";
 import type { Prompt } from "./prompt.ts";
 import { type SamplingRequest, samplingOf } from "./sampling.ts";
 import { StopCutter } from "./stop_cutter.ts";
@@ -99,7 +99,7 @@ class PieceStreamer extends BaseStreamer {
 
 /** Continues a prompt. Answers that are under way at the same time are computed together. */
 export async function generateChoice(
-  { model, processor }: Resident,
+  { model, processor }: Pick<Loaded, "model" | "processor">,
   prompt: Prompt,
   request: ChoiceRequest,
   index: number,

@@ -1,4 +1,10 @@
-import { type LogitsProcess, TemperatureLogitsWarper, Tensor, TopPLogitsWarper } from "../src/index.ts";
+import {
+  type LogitsProcess,
+  TemperatureLogitsWarper,
+  Tensor,
+  TopKLogitsWarper,
+  TopPLogitsWarper,
+} from "../src/index.ts";
 import { invalid } from "./errors.ts";
 import type { LogprobRecorder } from "./logprobs.ts";
 
@@ -6,6 +12,8 @@ import type { LogprobRecorder } from "./logprobs.ts";
 export interface SamplingRequest {
   temperature?: number;
   top_p?: number;
+  /** Not of OpenAI's. */
+  top_k?: number;
   seed?: number;
   presence_penalty?: number;
   frequency_penalty?: number;
@@ -36,7 +44,7 @@ export function samplingOf(
   recorder?: LogprobRecorder,
   constraint?: LogitsProcess,
 ): Sampling {
-  const { temperature = request.top_p === undefined ? 0 : 1, top_p = 1 } = request;
+  const { temperature = request.top_p === undefined && !request.top_k ? 0 : 1, top_p = 1 } = request;
   const processors: LogitsProcess[] = [];
   if (recorder) processors.push(recorder.process);
   const { presence_penalty = 0, frequency_penalty = 0, logit_bias } = request;
@@ -47,6 +55,7 @@ export function samplingOf(
   if (constraint) processors.push(constraint);
   const greedy = temperature === 0;
   if (!greedy && temperature !== 1) processors.push(new TemperatureLogitsWarper(temperature));
+  if (!greedy && request.top_k) processors.push(new TopKLogitsWarper(request.top_k));
   if (!greedy && top_p < 1) processors.push(new TopPLogitsWarper(top_p));
   const logits_processor = processors.length > 0 ? processors : undefined;
   if (greedy) return { do_sample: false, logits_processor };

@@ -24,7 +24,7 @@ const ROOMS = [
 ] as const;
 
 /** Applications: they import the public entry, and no room of src/. */
-const APPLICATIONS = ["cli", "server", "web"];
+const APPLICATIONS = ["cli", "server", "web", "integrations"];
 
 function filesOf(folder: string): string[] {
   if (!existsSync(join(ROOT, folder))) return [];
