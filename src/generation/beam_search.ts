@@ -1,4 +1,5 @@
-import { largest, softmax } from "./probabilities.ts";
+import { softmax } from "./probabilities.ts";
+import { topk } from "./topk.ts";
 
 const { fround } = Math;
 
@@ -133,7 +134,7 @@ export class BeamSearch {
       for (let i = 0; i < V; i++) scores[b * V + i] = logProbs[b][i] + score;
     }
     const count = Math.min(this.#candidates, scores.length);
-    const places = this.#rules.draw?.(softmax(scores), count) ?? largest(scores, count);
+    const places = this.#rules.draw?.(softmax(scores), count) ?? topk(scores, count);
     return Array.from(places, (place) => {
       const b = Math.floor(place / V);
       return {
@@ -205,7 +206,8 @@ interface PromptBeams {
   hopeful: boolean;
 }
 
-/** The best, of equals the first first. */
+/** The best. */
 function best(beams: readonly Beam[], count: number): Beam[] {
-  return [...beams].sort((a, b) => b.score - a.score).slice(0, count);
+  const scores = Float32Array.from(beams, ({ score }) => score);
+  return Array.from(topk(scores, count), (place) => beams[place]);
 }
