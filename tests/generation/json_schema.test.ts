@@ -190,6 +190,16 @@ const CASES: Case[] = [
     invalid: [{ x: "1" }, []],
   },
   {
+    name: "object of certain names",
+    schema: {
+      type: "object",
+      propertyNames: { pattern: "^[a-c]{2}$" },
+      additionalProperties: { type: "null" },
+    },
+    valid: [{}, { ab: null, cc: null }],
+    invalid: [{ a: null }, { abc: null }, { ab: 1 }],
+  },
+  {
     name: "required only",
     schema: { type: "object", required: ["k"], additionalProperties: { type: "boolean" } },
     valid: [{ k: true }],

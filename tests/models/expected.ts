@@ -117,8 +117,12 @@ export class Expected {
   }
 }
 
-/** Share of the largest value by which float32 results may differ: Transformers' own noise is about 1e-6. */
-const TOLERANCE = 5e-6;
+/**
+ * Share of the largest value by which float32 results may differ. Transformers' own in float32 are up to 2.1e-6 from its
+ * own in float64 on these checkpoints (the logits of siglip-gemma-f16); ours may be three times as far from them on the
+ * other side.
+ */
+export const TOLERANCE = 4 * 2.1e-6;
 
 /**
  * Compares with a recorded tensor.

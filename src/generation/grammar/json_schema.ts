@@ -17,7 +17,7 @@ const ANNOTATIONS = [
 
 /** Keywords that speak of values of one type only. */
 const OF_TYPE = {
-  object: ["properties", "required", "additionalProperties"],
+  object: ["properties", "required", "additionalProperties", "propertyNames"],
   array: ["items", "prefixItems", "minItems", "maxItems"],
   string: ["minLength", "maxLength", "pattern", "format"],
   integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"],
@@ -205,7 +205,10 @@ class Compiler {
     const required = asList(schema.required ?? [], `${where}.required`).map(String);
     const names = [...new Set([...Object.keys(declared), ...required])];
     const { additionalProperties: others = true } = schema;
-    if (names.length === 0) return this.#map(others, where, depth);
+    const { propertyNames } = schema;
+    if (names.length === 0) return this.#map(others, propertyNames, where, depth);
+    if (propertyNames !== undefined)
+      throw this.#cannot(`${where}.propertyNames`, "beside names that are given");
     const properties = names.map((name) => {
       const own = Object.hasOwn(declared, name);
       const place = own ? `${where}.properties.${name}` : `${where}.additionalProperties`;
@@ -224,12 +227,20 @@ class Compiler {
     return this.#enclosed("{", begin, "}");
   }
 
-  /** An object of any names. */
-  #map(values: unknown, where: string, depth: number): Node {
+  /** An object of any names, or of those that a schema allows. */
+  #map(values: unknown, names: unknown, where: string, depth: number): Node {
     if (values === false) return this.#enclosed("{", this.#grammar.empty, "}");
     const grammar = this.#grammar;
     const value = this.value(values, `${where}.additionalProperties`, depth + 1);
-    const member = this.#member(this.#string, value);
+    const name =
+      names === undefined
+        ? this.#string
+        : this.value(
+            { type: "string", ...asSchema(names, `${where}.propertyNames`) },
+            `${where}.propertyNames`,
+            depth + 1,
+          );
+    const member = this.#member(name, value);
     const more = grammar.repeat(grammar.sequence(this.#comma, member));
     return this.#enclosed("{", grammar.optional(grammar.sequence(member, more)), "}");
   }
@@ -294,7 +305,7 @@ class Compiler {
     define(this.#grammar.either(
       ...scalars.map((type) => this.#ofType(type, {}, "", 0)),
       this.#array({}, "", 0),
-      this.#map(true, "", 0),
+      this.#map(true, undefined, "", 0),
     ));
     return node;
   }
