@@ -45,8 +45,8 @@ test("q8 answers the first question about every picture as float32 does", { time
 test("q4 answers nearly all of them", { timeout: 60_000 }, async () => {
   const { same, bytesPerWeight } = await measure("q4");
   expect(same).toBeGreaterThanOrEqual(pictures.length - 1);
-  // 4.5 bits; embeddings, head and projector, an eighth of this small model, take 8.5.
-  expect(bytesPerWeight).toBeLessThan(0.65);
+  // 4.5 bits; tower, embeddings, head and projector, more than half of this small model, take 8.5.
+  expect(bytesPerWeight).toBeLessThan(0.9);
 });
 
 test("packed weights are not saved", async () => {

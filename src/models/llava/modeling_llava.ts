@@ -58,6 +58,9 @@ export class LlavaModule extends Module {
   constructor(config: LlavaConfig) {
     super();
     this.vision_tower = visionTowerOf(config.vision_config);
+    // With 4 bits its features are 9 times as wrong as those of PyTorch in bfloat16, with 8 about as wrong.
+    for (const [, parameter] of this.vision_tower.named_parameters())
+      if (parameter.loss === "much") parameter.loss = "little";
     this.multi_modal_projector = new LlavaMultiModalProjector(config);
     this.language_model = textModelOf(config.text_config);
   }
