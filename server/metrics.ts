@@ -54,5 +54,8 @@ export class Metrics {
       sum(({ features }) => features.bytes),
     );
     this.#gauge("process_resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss());
+    this.#gauge("nodejs_heap_size_total_bytes", "The heap.", () => process.memoryUsage().heapTotal);
+    this.#gauge("nodejs_heap_size_used_bytes", "Used of the heap.", () => process.memoryUsage().heapUsed);
+    this.#gauge("nodejs_external_memory_bytes", "Beside the heap.", () => process.memoryUsage().external);
   }
 }

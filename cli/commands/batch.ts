@@ -7,6 +7,7 @@ import { makePlan, type Plan } from "../batch/plan.ts";
 import { BatchProgress } from "../batch/progress.ts";
 import { type Counted, Summary } from "../batch/summary.ts";
 import { UsageError } from "../errors.ts";
+import { keepHeapSmall } from "../heap.ts";
 import { interruptible } from "../interrupt.ts";
 import { type Loaded, loadModel } from "../model.ts";
 import { addGenerationFlags, CONCURRENCY, type GenerationFlags, wholeNumber } from "../options.ts";
@@ -104,6 +105,7 @@ async function batch(paths: string[], flags: BatchFlags): Promise<void> {
   const defaults = { model, prompt, sampling: { maxNewTokens, temperature, topP, seed } };
   const plan = await makePlan(input, out, defaults, flags.retryErrors);
   const { signal, done } = interruptible(["SIGTERM"]);
+  keepHeapSmall();
   try {
     if (plan.total === 0) throw new UsageError(`${input.name}: there is nothing to ask`);
     await answerAll(input, plan, flags, signal);

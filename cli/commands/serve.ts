@@ -10,6 +10,7 @@ import type { ServedModel } from "../../server/model_pool.ts";
 import { Service } from "../../server/service.ts";
 import { modelInfo } from "../../src/index.ts";
 import { UsageError } from "../errors.ts";
+import { keepHeapSmall } from "../heap.ts";
 import { loadModel } from "../model.ts";
 import { addDeviceFlags, DEFAULT_MODEL, type ModelFlags, wholeNumber } from "../options.ts";
 
@@ -73,6 +74,7 @@ export function addServe(program: Command): void {
 
 async function serveModels(flags: ServeFlags): Promise<void> {
   if (flags.apiKey === "") throw new UsageError("--api-key: expected a key, got nothing");
+  keepHeapSmall();
   const service = new Service({
     models: servedModels(flags),
     limits: limitsOf(flags),

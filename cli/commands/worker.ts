@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { Asker } from "../answer.ts";
 import { UsageError } from "../errors.ts";
+import { keepHeapSmall } from "../heap.ts";
 import { interruptible } from "../interrupt.ts";
 import { loadModel } from "../model.ts";
 import { addModelFlags, CONCURRENCY, type ModelFlags, wholeNumber } from "../options.ts";
@@ -65,6 +66,7 @@ async function work(flags: WorkerFlags): Promise<void> {
   const say = (text: string): void => {
     if (!flags.quiet && !flags.json) process.stderr.write(`llava worker: ${text}\n`);
   };
+  keepHeapSmall();
   try {
     const loaded = await loadModel(flags, signal);
     const { model } = loaded;

@@ -6,7 +6,13 @@ interface Library {
   readonly BPE: new (config: {
     vocab: Record<string, number>;
     merges: readonly (readonly [string, string])[];
-  }) => { bpe(word: string): string[] };
+  }) => {
+    bpe(word: string): string[];
+    /** Longer words are not remembered. */
+    readonly max_length_to_cache: number;
+    /** Forgets the words that were cut before. */
+    clear_cache(): void;
+  };
   /** Compiles Oniguruma patterns to JavaScript's. */
   readonly SplitPreTokenizer: new (config: {
     pattern: { String: string } | { Regex: string };

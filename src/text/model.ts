@@ -22,6 +22,12 @@ export interface TokenModel {
 const MAX_VOCABULARY = 4_000_000;
 const MAX_MERGES = 16_000_000;
 
+/**
+ * Characters of words that the library may remember: its own limit is a number of words, and where a tokenizer takes a
+ * whole text for one word, each text ever seen would be remembered with all of its tokens.
+ */
+const REMEMBERED = 2 ** 17;
+
 /** @throws CheckpointError for a damaged model, UnsupportedError for a type that this library does not know */
 export function buildModel(config: unknown): TokenModel {
   if (!isRecord(config)) throw broken("model", "an object", config);
@@ -47,13 +53,23 @@ function bpeModel(config: Record<string, unknown>, vocab: Map<string, number>): 
   const library = new BPE({ vocab: config.vocab as Record<string, number>, merges });
   const bytes = byteFallback ? byteTokens(vocab) : null;
   const unk = unkToken === null ? undefined : vocab.get(unkToken);
+  let remembered = 0;
+
+  const cut = (word: string): string[] => {
+    if (word.length < library.max_length_to_cache) remembered += word.length;
+    if (remembered > REMEMBERED) {
+      library.clear_cache();
+      remembered = word.length;
+    }
+    return library.bpe(word);
+  };
 
   const tokenize = (word: string): Token[] => {
     const whole = ignoreMerges ? vocab.get(word) : undefined;
     if (whole !== undefined) return [{ id: whole, token: word, from: 0, to: word.length }];
     const tokens: Token[] = [];
     let at = 0;
-    for (const part of library.bpe(word)) {
+    for (const part of cut(word)) {
       const id = vocab.get(part);
       if (id !== undefined) tokens.push({ id, token: part, from: at, to: at + part.length });
       else unknown(tokens, part, at);

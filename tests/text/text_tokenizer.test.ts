@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CheckpointError, UnsupportedError } from "../../src/base/errors.ts";
 import { DecodeStream } from "../../src/text/decode_stream.ts";
+import { BPE } from "../../src/text/library.ts";
 import { TextTokenizer } from "../../src/text/text_tokenizer.ts";
 import { readJson, tokenizerNamed, tokenizerPath } from "./support.ts";
 
@@ -93,6 +94,20 @@ describe.each(NAMES)("%s", (name) => {
       expect(shown + stream.flush(), text).toBe(tokenizer.decode(ids, false));
     }
   });
+});
+
+it("what is remembered of texts is forgotten again, and changes nothing", () => {
+  const tokenizer = tokenizerNamed("llava-demo");
+  const cut = vi.spyOn(BPE.prototype, "bpe");
+  const forget = vi.spyOn(BPE.prototype, "clear_cache");
+  const words = Array.from({ length: 2000 }, (_, i) => `${"a word of many ".repeat(8)}${i}`);
+  const first = tokenizer.encode(words[0], null, DEFAULTS).ids;
+  for (const word of words) tokenizer.encode(word, null, DEFAULTS);
+  expect(tokenizer.encode(words[0], null, DEFAULTS).ids).toEqual(first);
+  const characters = cut.mock.calls.reduce((sum, [word]) => sum + String(word).length, 0);
+  expect(characters).toBeGreaterThan(200_000);
+  expect(forget.mock.calls.length).toBe(Math.floor(characters / 2 ** 17));
+  vi.restoreAllMocks();
 });
 
 describe("a damaged tokenizer.json", () => {
