@@ -4,6 +4,7 @@
  */
 export { AutoModelForImageTextToText } from "./api/auto_model.ts";
 export { type BenchFigures, type BenchOptions, benchModel } from "./api/bench.ts";
+export type { CacheLimits, CacheReport } from "./api/cache_limits.ts";
 export type { DequantizeOptions } from "./api/dequantize.ts";
 export { type DescribeOptions, describe, disposeModels } from "./api/describe.ts";
 export type { DeviceLimits } from "./api/device_limits.ts";
@@ -25,6 +26,7 @@ export {
   LlavaCausalLMOutputWithPast,
   LlavaModelOutputWithPast,
 } from "./api/outputs.ts";
+export type { PictureCacheReport } from "./api/picture_cache.ts";
 export { type PipelineOptions, pipeline } from "./api/pipeline.ts";
 export type { PipelineImages } from "./api/pipeline_inputs.ts";
 export {
@@ -118,6 +120,7 @@ export {
   SynthIDTextWatermarkLogitsProcessor,
 } from "./generation/logits_process/synthid.ts";
 export { WatermarkLogitsProcessor } from "./generation/logits_process/watermark.ts";
+export type { PromptCacheReport } from "./generation/prompt_cache.ts";
 export { StopStringCriteria } from "./generation/stop_strings.ts";
 export { StoppingCriteria, type StoppingOptions } from "./generation/stopping_base.ts";
 export {

@@ -47,7 +47,10 @@ async function measure(model: LlavaForConditionalGeneration, options: BenchOptio
   const vision = await median(runs, () => timed(() => model.get_image_features({ pixel_values })));
   progress?.(`a prompt of ${prompt_tokens} tokens`);
   const prompt = promptOf(model, prompt_tokens);
-  const prefill = await median(runs, () => timed(() => generate(model, [prompt], 1)));
+  const prefill = await median(runs, () => {
+    model.clearCaches();
+    return timed(() => generate(model, [prompt], 1));
+  });
   progress?.(`${new_tokens} tokens, one by one`);
   const decode = await median(runs, async () => decodeTime(await stamps(model, prompt, new_tokens)));
   progress?.(`${new_tokens} tokens for ${sequences} sequences together`);

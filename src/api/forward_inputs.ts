@@ -2,10 +2,11 @@ import { OptionError, ShapeError } from "../base/errors.ts";
 import type { FeatureSelection } from "../models/llava/modeling_llava.ts";
 import { DynamicCache } from "../nn/dynamic_cache.ts";
 import { checkTensor, checkVocabulary, type Ids, idRows } from "../tensor/ids.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { unpad } from "./batch.ts";
 import type { ImageInput, LlavaRuntime, PassOptions, TextInput } from "./llava_runtime.ts";
 import type { BaseModelOutputWithPooling } from "./outputs.ts";
+import { concatRows } from "./picture_cache.ts";
 
 /** Arguments of `forward`. Shapes: B rows, L columns, D the text model's size. */
 export interface LlavaForwardOptions {
@@ -98,15 +99,15 @@ export async function prepareForward(
     packed: !keep,
     needed,
   });
+  const seen = image && (await runtime.look(image, featureSelection(runtime, options), options.signal));
   const caches =
     given ?? new DynamicCache(runtime.pool, keep ? rows : Math.max(rows, batch.sequences.length));
   return {
     pass: {
       batch,
       text,
-      image,
+      features: seen?.rows,
       placeholders,
-      selection: featureSelection(runtime, options),
       caches,
       hidden_states: options.output_hidden_states ?? runtime.config.output_hidden_states ?? false,
       attentions: options.output_attentions ?? runtime.config.output_attentions,
@@ -191,19 +192,6 @@ export function imageInput({
   }
   if (!encoded) return undefined;
   return { kind: "features", features: concatRows(encoded.pooler_output) };
-}
-
-/** [L, D] each -> [sum L, D] */
-export function concatRows(parts: readonly Tensor[]): Tensor {
-  const D = parts[0].shape[1];
-  const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
-  const out = new Float32Array(rows * D);
-  let at = 0;
-  for (const { data } of parts) {
-    out.set(data as Float32Array, at);
-    at += data.length;
-  }
-  return new Tensor("float32", [rows, D], out);
 }
 
 /** For each column whether it is the placeholder's embedding, number by number: [B, L, D] -> [B, L] */

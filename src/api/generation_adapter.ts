@@ -15,7 +15,7 @@ import {
   type LlavaForwardOptions,
   prepareForward,
 } from "./forward_inputs.ts";
-import { checkFeatureCount, featureOrder, type ImageInput, type LlavaRuntime } from "./llava_runtime.ts";
+import { checkFeatureCount, featureOrder, type LlavaRuntime } from "./llava_runtime.ts";
 
 /** LLaVA as `generate` and the scheduler see it. */
 export class LlavaGenerationModel implements GenerationModel {
@@ -37,6 +37,7 @@ export class LlavaGenerationModel implements GenerationModel {
     this.ragged = {
       device: runtime.device,
       pool: runtime.pool,
+      prompts: runtime.prompts,
       embed: (ids) => runtime.embed(ids),
       hidden: (x, rows, trace) => runtime.model.language_model.forward(x, rows, trace),
       logits: (x) => runtime.head.forward(x),
@@ -96,25 +97,25 @@ export class LlavaGenerationModel implements GenerationModel {
       input_ids?.map((row) => row.map((id) => id === runtime.config.image_token_index)) ??
       (embeds ? await findPlaceholders(runtime, embeds, image !== undefined) : []);
     const placeholders = all.map((row) => row.map((is, c) => is && c >= cached));
-    const source = await this.#record(image, embeds, placeholders, pictures, signal);
+    const seen = image && (await runtime.look(image, featureSelection(runtime, pictures), signal));
+    if (seen) checkFeatureCount(placeholders, seen.rows);
+    const source = await this.#record(seen?.rows, embeds, placeholders, signal);
     const index = embeds ? everyRow(embeds) : featureOrder(placeholders);
-    return { source, index, free: () => runtime.device.free(source) };
+    const names = embeds ? undefined : seen?.names;
+    return { source, index, names, free: () => runtime.device.free(source) };
   }
 
   async #record(
-    image: ImageInput | undefined,
+    pictures: Tensor | undefined,
     embeds: Tensor | undefined,
     placeholders: boolean[][],
-    pictures: Record<string, unknown>,
     signal?: AbortSignal,
   ): Promise<Value> {
-    const runtime = this.#runtime;
-    const { device } = runtime;
+    const { device } = this.#runtime;
     let source: Value | undefined;
     await device.step(
       () => {
-        const features = image && runtime.features(image, featureSelection(runtime, pictures));
-        if (features) checkFeatureCount(placeholders, features);
+        const features = pictures && device.upload(pictures);
         const flat =
           embeds &&
           device.upload(

@@ -1,7 +1,7 @@
 import { checkOptions } from "../base/options.ts";
 import type { Value } from "../devices/device.ts";
 import type { FeatureSelection } from "../models/llava/modeling_llava.ts";
-import type { VisionOptions, VisionOutput } from "../models/vision_tower.ts";
+import type { VisionOptions, VisionOutput, VisionTower } from "../models/vision_tower.ts";
 import type { Trace } from "../nn/trace.ts";
 import type { Ids } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -59,7 +59,7 @@ export async function imageFeatures(
     () => {
       const result = runtime.imageFeatures(pixel_values, selection, vision, trace);
       lengths = result.lengths;
-      layout = result.tower;
+      layout = { lengths: result.tower.lengths, merged: runtime.model.vision_tower.merged };
       wanted.states = options.output_hidden_states
         ? trace.hidden_states.map((_, i) => i)
         : selectedStates(selection, trace);
@@ -88,7 +88,7 @@ function selectedStates({ vision_feature_layer }: FeatureSelection, { hidden_sta
 }
 
 /** How the tower's rows are shown. */
-type Layout = Pick<VisionOutput, "lengths" | "merged">;
+type Layout = Pick<VisionOutput, "lengths"> & Pick<VisionTower, "merged">;
 
 /** [T, V] -> [N, P, V], or [1, T, V] where the pictures are one sequence */
 function asSequences({ shape: [T, V], data }: Tensor, { lengths, merged }: Layout): Tensor {

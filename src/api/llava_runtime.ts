@@ -1,5 +1,6 @@
 import { ShapeError } from "../base/errors.ts";
 import type { Device, Value } from "../devices/device.ts";
+import { PromptCache } from "../generation/prompt_cache.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import {
   type FeatureSelection,
@@ -17,6 +18,8 @@ import { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type Batch, repad, repadAttention } from "./batch.ts";
+import { type CacheLimits, cacheLimits } from "./cache_limits.ts";
+import { namesOf, PictureCache, type Pixels, type SeenPictures } from "./picture_cache.ts";
 
 /** What the rows of a pass hold before the first layer. */
 export type TextInput =
@@ -24,18 +27,16 @@ export type TextInput =
   | { kind: "embeds"; embeds: Tensor };
 
 /** Where the pictures of a pass come from. */
-export type ImageInput =
-  | { kind: "pixels"; pixel_values: Tensor; options: VisionOptions }
-  | { kind: "features"; features: Tensor };
+export type ImageInput = ({ kind: "pixels" } & Pixels) | { kind: "features"; features: Tensor };
 
 /** One forward pass over a batch. */
 export interface PassOptions {
   batch: Batch;
   text: TextInput;
-  image?: ImageInput;
+  /** The rows of the pictures, [sum L, D]. */
+  features?: Tensor;
   /** For each column of the batch [B, L]: whether it is a picture's placeholder. */
   placeholders: boolean[][];
-  selection: FeatureSelection;
   /** A cache for each row of the batch, or (packed) for each sequence. */
   caches: DynamicCache;
   hidden_states: boolean;
@@ -63,12 +64,29 @@ export class LlavaRuntime {
   readonly device: Device;
   readonly root: LlavaForConditionalGenerationModule;
   readonly pool: PagePool;
+  readonly prompts: PromptCache;
+  readonly pictures: PictureCache;
 
-  constructor(config: LlavaConfig, device: Device) {
+  constructor(config: LlavaConfig, device: Device, limits: CacheLimits = {}) {
     this.config = config;
     this.device = device;
     this.root = new LlavaForConditionalGenerationModule(config);
-    this.pool = new PagePool(device, this.root.model.language_model.cacheShape);
+    const { language_model, vision_tower } = this.root.model;
+    this.pool = new PagePool(device, language_model.cacheShape);
+    const { promptCacheBytes, pictureCacheBytes } = cacheLimits(limits, this.pool);
+    // Keys that are turned by the length of their whole sequence are another sequence's no more.
+    this.prompts = new PromptCache(this.pool, language_model.keysStay ? promptCacheBytes : 0);
+    this.pictures = new PictureCache(
+      pictureCacheBytes,
+      (pixels, selection, signal) => this.#see(pixels, selection, signal),
+      ({ vision_feature_select_strategy: strategy }) => strategy === "full" || !vision_tower.merged,
+    );
+  }
+
+  /** Forgets what was kept for later calls. To be called where weights change. */
+  clearCaches(): void {
+    this.prompts.clear();
+    this.pictures.clear();
   }
 
   get model(): LlavaModule {
@@ -162,7 +180,7 @@ export class LlavaRuntime {
   ): () => PassResult {
     const { batch, logitColumns } = options;
     const trace: Trace = { hidden_states: [], attentions: options.attentions ? [] : undefined };
-    const features = options.image && this.features(options.image, options.selection);
+    const features = options.features && this.device.upload(options.features);
     const embedded = this.#embedded(options, features);
     const last = this.model.language_model.forward(embedded, rows, trace); // [T, D]
     const image = features && reads.add(features);
@@ -185,11 +203,23 @@ export class LlavaRuntime {
     });
   }
 
-  /** Inside a step: the rows of the pictures, [sum L, D]. */
-  features(image: ImageInput, selection: FeatureSelection): Value {
-    if (image.kind === "features") return this.device.upload(image.features);
+  /** The rows of pictures. One that was looked at lately is not looked at again. */
+  async look(image: ImageInput, selection: FeatureSelection, signal?: AbortSignal): Promise<SeenPictures> {
+    if (image.kind === "pixels") return this.pictures.look(image, selection, signal);
+    return { rows: image.features, names: await namesOf(image.features) };
+  }
+
+  async #see(
+    { pixel_values, options }: Pixels,
+    selection: FeatureSelection,
+    signal?: AbortSignal,
+  ): Promise<Tensor> {
     const trace: Trace = { hidden_states: [] };
-    return this.imageFeatures(image.pixel_values, selection, image.options, trace).features;
+    const [features] = await this.device.step(
+      () => [this.imageFeatures(pixel_values, selection, options, trace).features],
+      { signal },
+    );
+    return features;
   }
 
   /** The rows before the first layer, pictures in their places: [T, D] */

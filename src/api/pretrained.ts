@@ -10,6 +10,7 @@ import { refuseOriginalForm, restoreHeadDim } from "../models/llava/published_fo
 import { openQuantised, quantizationOf } from "../models/quantizers/open_quantised.ts";
 import type { Module } from "../nn/module.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { CACHE_LIMITS, type CacheLimits, checkCacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
 import { type LoadedTensor, loadParameters } from "./loading.ts";
@@ -19,7 +20,7 @@ import type { KeptDType } from "./weight_storage.ts";
 export type DTypeName = KeptDType | "auto";
 
 /** Options of a model's `from_pretrained`. Fields of the config may be given too; they override the file's. */
-export interface ModelFromPretrainedOptions extends HubOptions {
+export interface ModelFromPretrainedOptions extends HubOptions, CacheLimits {
   /** "auto" keeps each weight as it is stored. Numbers between the weights are float32 in any case. */
   dtype?: DTypeName;
   /** The older name of `dtype`. */
@@ -147,6 +148,7 @@ export async function loadPretrained(
   const dtype = checkDType(own.dtype ?? own.torch_dtype ?? "auto");
   checkAttention(own.attn_implementation);
   checkPackedCopy(own.packedCopy);
+  const limits = checkCacheLimits(own);
   if (own.use_safetensors === false) throw unsupported("use_safetensors", "only safetensors are read");
   const config = own.config ?? (await readConfig(name, { ...fields, ...hub }));
   const quantization = quantizationOf(config);
@@ -157,7 +159,7 @@ export async function loadPretrained(
     refuseOriginalForm(config, stored);
     const weights = await openQuantised(stored, quantization, modelDType(config, stored));
     restoreHeadDim(config, weights);
-    const runtime = new LlavaRuntime(config, device);
+    const runtime = new LlavaRuntime(config, device, limits);
     const { signal, progress_callback } = hub;
     const generation_config =
       own.generation_config ?? (await GenerationConfig.from_pretrained(name, { ...hub }));
@@ -184,7 +186,7 @@ async function readConfig(name: string, options: ConfigFromPretrainedOptions): P
   return LlavaConfig.from_pretrained(name, { ...options, return_unused_kwargs: undefined });
 }
 
-interface OwnOptions {
+interface OwnOptions extends CacheLimits {
   dtype?: string;
   torch_dtype?: string;
   device?: string;
@@ -212,6 +214,7 @@ const OWN: readonly (keyof OwnOptions)[] = [
   "generation_config",
   "key_mapping",
   "output_loading_info",
+  ...CACHE_LIMITS,
 ];
 
 function splitOptions(options: ModelFromPretrainedOptions): {

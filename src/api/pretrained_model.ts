@@ -6,6 +6,7 @@ import type { ModelOutput } from "../models/model_output.ts";
 import type { Module, Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf, Tensor } from "../tensor/tensor.ts";
+import type { CacheReport } from "./cache_limits.ts";
 import { type DequantizeOptions, dequantize } from "./dequantize.ts";
 import { type DeviceLimits, deviceLimits } from "./device_limits.ts";
 import { InputEmbeddings } from "./embeddings.ts";
@@ -78,6 +79,17 @@ export abstract class LlavaPreTrainedModel<
   /** Bytes held on the device: weights, caches, features. */
   get deviceBytes(): number {
     return this.runtime.device.bytes;
+  }
+
+  /** What is kept of pictures and prompts for later calls, and how often that was of use. */
+  get caches(): CacheReport {
+    const { pictures, prompts } = this.runtime;
+    return { pictures: pictures.report, prompts: prompts.report };
+  }
+
+  /** Forgets what is kept of pictures and prompts. */
+  clearCaches(): void {
+    this.runtime.clearCaches();
   }
 
   /** One pass. Outputs are float32 and on the host; past_key_values stays on the device. */
@@ -171,6 +183,7 @@ export abstract class LlavaPreTrainedModel<
     const all =
       typeof new_num_tokens === "number" ? { new_num_tokens, ...options } : { ...new_num_tokens, ...options };
     this.loaded.tensors = await resizeTokenEmbeddings(this.runtime, this.loaded.tensors, all);
+    this.clearCaches();
     return this.get_input_embeddings();
   }
 
@@ -181,6 +194,7 @@ export abstract class LlavaPreTrainedModel<
    */
   async dequantize(options: DequantizeOptions = {}): Promise<this> {
     this.loaded.dtype = await dequantize(this.runtime, options);
+    this.clearCaches();
     return this;
   }
 
@@ -288,6 +302,7 @@ export abstract class LlavaPreTrainedModel<
 
   /** Gives all memory back. The model cannot be used afterwards. */
   async dispose(): Promise<void> {
+    this.clearCaches();
     freeParameters(this.#root);
     this.runtime.pool.dispose();
     await this.runtime.device.dispose();

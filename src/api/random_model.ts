@@ -9,6 +9,7 @@ import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Parameter } from "../nn/module.ts";
 import { BYTES, type DType, fromFloat32, type TypedArray } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { type CacheLimits, checkCacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
 import type { LoadedModel } from "./pretrained.ts";
@@ -87,7 +88,7 @@ const NOISE = 2 ** 20;
 const PACKED_NOISE = 2 ** 16;
 
 /** How a model of random weights is made. */
-export interface RandomModelOptions {
+export interface RandomModelOptions extends CacheLimits {
   dtype: KeptDType;
   device?: DeviceName;
   threads?: number;
@@ -106,7 +107,7 @@ export async function loadRandom(shape: string, options: RandomModelOptions): Pr
   const config = LlavaConfig.from_dict(structuredClone(SHAPES[shape as keyof typeof SHAPES]) as never);
   const { dtype, threads } = options;
   const device = await createDevice(options.device ?? "auto", { threads });
-  const runtime = new LlavaRuntime(config, device);
+  const runtime = new LlavaRuntime(config, device, checkCacheLimits(options));
   const parameters = [...runtime.root.named_parameters()];
   const storage = (parameter: Parameter): Storage => storageOf(parameter, "bfloat16", dtype);
   const total = parameters.reduce((sum, [, entry]) => sum + storageBytes(entry, storage(entry)), 0);

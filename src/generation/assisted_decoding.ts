@@ -13,10 +13,10 @@ import { softmax } from "./probabilities.ts";
 import { argmax, Random } from "./sampling.ts";
 import type { Choice } from "./scheduler.ts";
 import type { SequenceOutput, TraceBlock, Traced } from "./scheduler_step.ts";
-import { extended, type Input, Sequence } from "./sequence.ts";
+import { extended, type Input, type Sequence } from "./sequence.ts";
 import { keptOutputs, StepOutputs } from "./step_outputs.ts";
 import type { StoppingCriteriaList } from "./stopping_criteria.ts";
-import { criteriaOf, type GenerationCall, processorsOf, type Strategy } from "./strategy.ts";
+import { criteriaOf, type GenerationCall, processorsOf, promptSequence, type Strategy } from "./strategy.ts";
 
 /**
  * Greedy search and sampling of one row, several tokens a step: something quicker goes ahead, and the model looks at
@@ -50,7 +50,7 @@ export class AssistedDecoding implements Strategy {
     this.caches = caches;
     this.signal = options.signal;
     this.steps = new StepOutputs(keptOutputs(config));
-    this.sequences = [new Sequence(caches.row(0), config.prefill_chunk_size ?? undefined)];
+    this.sequences = [promptSequence(call, 0)];
     this.#processors = processorsOf(call, 1);
     refuseStateful(this.#processors);
     this.#criteria = criteriaOf(call);

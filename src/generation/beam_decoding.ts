@@ -11,7 +11,7 @@ import type { SequenceOutput, Traced } from "./scheduler_step.ts";
 import { extended, Sequence } from "./sequence.ts";
 import { keptOutputs, StepOutputs } from "./step_outputs.ts";
 import type { StoppingCriteriaList } from "./stopping_criteria.ts";
-import { criteriaOf, type GenerationCall, processorsOf, type Strategy } from "./strategy.ts";
+import { criteriaOf, type GenerationCall, processorsOf, promptSequence, type Strategy } from "./strategy.ts";
 
 /**
  * Beam search, and sampling with beams. Prompts are computed once; then each has `num_beams` rows, whose caches share
@@ -73,7 +73,7 @@ export class BeamDecoding implements Strategy {
     this.#columns = call.newColumns;
     this.#stepColumns = call.newColumns;
     this.#sequences = prompts.map(({ input }, b) => {
-      const sequence = new Sequence(caches.row(b), config.prefill_chunk_size ?? undefined);
+      const sequence = promptSequence(call, b);
       sequence.feed(input);
       return sequence;
     });

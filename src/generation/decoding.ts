@@ -5,7 +5,7 @@ import { argmax, Random } from "./sampling.ts";
 import type { SequenceOutput, Traced } from "./scheduler_step.ts";
 import { extended, type Input, Sequence } from "./sequence.ts";
 import { keptOutputs, StepOutputs } from "./step_outputs.ts";
-import { criteriaOf, type GenerationCall, processorsOf, type Strategy } from "./strategy.ts";
+import { criteriaOf, type GenerationCall, processorsOf, promptSequence, type Strategy } from "./strategy.ts";
 
 /** How tokens are chosen and when rows end. Shapes: B rows that are computed, V the vocabulary. */
 interface DecodingRules {
@@ -72,7 +72,7 @@ export class Decoding implements Strategy {
     this.#sink = call.options.streamer ?? undefined;
     this.#rules = decodingRules(call, this.steps);
     this.#rows = call.prompts.map(({ tokens, input, columns }, b) => {
-      const sequence = new Sequence(call.caches.row(b), call.config.prefill_chunk_size ?? undefined);
+      const sequence = promptSequence(call, b);
       sequence.feed(input);
       const row = { sequence, input, tokens: [...tokens], stopped: false, ended: false };
       return { ...row, columns: [...columns], kept: columns.length };

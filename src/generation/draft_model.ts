@@ -44,7 +44,7 @@ export class DraftModel implements Drafter {
     this.#processors = processors;
     this.#random = random;
     this.#cache = this.#model.newCache(1);
-    this.#sequence = new Sequence(this.#cache.row(0));
+    this.#sequence = new Sequence(this.#cache.row(0), { shared: true });
     const setting = settingsOf(call, this.#model.generation_config);
     this.#length = setting("num_assistant_tokens");
     this.#schedule = setting("num_assistant_tokens_schedule");

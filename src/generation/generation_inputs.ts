@@ -166,6 +166,7 @@ export function promptsOf(
         source: source?.source,
         ids: columns.map((c) => row[c] ?? 0),
         index: source && columns.map((c) => source.index[b][c]),
+        names: source?.names,
         positions: columns.map((_, i) => first + i),
       },
     };

@@ -26,6 +26,8 @@ export interface PromptSource {
   source: Value;
   /** [B, L]: the row of `source`, or -1. */
   index: readonly (readonly number[])[];
+  /** Says of each row of `source` what it is, where that is known. */
+  names?: readonly string[] | undefined;
   free(): void;
 }
 

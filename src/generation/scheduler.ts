@@ -97,7 +97,10 @@ export class Scheduler {
       for (const { sequence, rows } of shares) await sequence.cache.prepare(rows);
       const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
       const outputs = await computeStep(this.#model, shares, signal);
-      for (const [s, { job, sequence }] of shares.entries()) collect(job.outputs, sequence, outputs[s]);
+      for (const [s, { job, sequence }] of shares.entries()) {
+        collect(job.outputs, sequence, outputs[s]);
+        this.#model.prompts.store(sequence);
+      }
     } catch (error) {
       for (const job of jobs) this.#fail(job, error);
       return;
@@ -111,7 +114,10 @@ export class Scheduler {
     job.failed(reason);
   }
 
-  /** Which rows come next: decoding sequences first, which have one each, then prompts as far as there is room. */
+  /**
+   * Which rows come next: decoding sequences first, which have one each, then prompts as far as there is room. What
+   * another prompt is about to compute is waited for.
+   */
   #shares(): JobShare[] {
     const waiting = [...this.#jobs]
       .filter(({ waits }) => !waits)
@@ -120,10 +126,13 @@ export class Scheduler {
     waiting.sort((a, b) => Number(a.sequence.waiting > 1) - Number(b.sequence.waiting > 1));
     let room = STEP_ROWS;
     const shares: JobShare[] = [];
+    const underWay = new Set<string>();
     for (const { job, sequence } of waiting) {
+      if (room === 0) break;
+      if (!this.#model.prompts.advance(sequence, underWay)) continue;
       const rows = Math.min(sequence.waiting, sequence.chunk, room);
       const { traced } = job.group;
-      if (rows > 0) shares.push({ job, sequence, rows, longest: longestOf(job.group), traced });
+      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced });
       room -= rows;
     }
     return shares;

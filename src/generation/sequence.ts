@@ -10,6 +10,8 @@ export interface Input {
   readonly ids: readonly number[];
   /** For each row the row of `source`, or -1 for the token's embedding. */
   readonly index?: readonly number[];
+  /** Says of each row of `source` what it is: rows of the same name are equal. Without: nobody knows. */
+  readonly names?: readonly string[];
   readonly positions: readonly number[];
 }
 
@@ -19,28 +21,44 @@ export function nextPosition({ positions }: Input): number {
 }
 
 /** An input with tokens after it, at the positions that follow. */
-export function extended({ source, ids, index, positions }: Input, tokens: readonly number[]): Input {
+export function extended({ source, ids, index, names, positions }: Input, tokens: readonly number[]): Input {
   const next = nextPosition({ ids, positions });
   return {
     source,
+    names,
     ids: [...ids, ...tokens],
     index: index && [...index, ...tokens.map(() => -1)],
     positions: [...positions, ...tokens.map((_, i) => next + i)],
   };
 }
 
+/** How a sequence is computed. */
+export interface SequenceOptions {
+  /** Rows that one step computes of it at most, where it is to be few. */
+  chunk?: number;
+  /** Whether it may go on from what others have computed of the same rows, and they from what it computes. */
+  shared?: boolean;
+}
+
 /** One sequence that is being computed: its cache, and the input that the cache does not hold yet. */
 export class Sequence {
   cache: KVCache;
-  /** Rows that one step computes of it at most, where it is to be few. */
   readonly chunk: number;
+  /** Rows that it has from others. */
+  adopted = 0;
+  /** Pages of it that others know of. */
+  stored = 0;
   #input: Input = { ids: [], positions: [] };
   #taken = 0;
   #wanted = 1;
+  /** What every row is, those of the input included; undefined where that is not known. */
+  #names: string[] | undefined;
+  #pageNames: string[] = [];
 
-  constructor(cache: KVCache, chunk = Number.POSITIVE_INFINITY) {
+  constructor(cache: KVCache, { chunk, shared }: SequenceOptions = {}) {
     this.cache = cache;
-    this.chunk = chunk;
+    this.chunk = chunk ?? Number.POSITIVE_INFINITY;
+    this.#names = shared && cache.length === 0 ? [] : undefined;
   }
 
   /** Rows that are to be computed before the next token can be chosen. */
@@ -48,9 +66,27 @@ export class Sequence {
     return this.#input.ids.length - this.#taken;
   }
 
+  /** Rows of those that nobody wants to see. */
+  get unseen(): number {
+    return Math.max(0, this.waiting - this.#wanted);
+  }
+
   /** Tokens that it has with its input, by their positions. */
   get reach(): number {
     return reachOf(this.#input.positions);
+  }
+
+  /** Whether its rows are known well enough to be shared. */
+  get shared(): boolean {
+    return this.#names !== undefined;
+  }
+
+  /** Names of the first pages, the input's included: a page of the same name after the same pages holds the same. */
+  pageNames(count: number): readonly string[] {
+    const { page } = this.cache.pool;
+    for (let i = this.#pageNames.length; i < count; i++)
+      this.#pageNames.push((this.#names ?? []).slice(i * page, (i + 1) * page).join(" "));
+    return this.#pageNames;
   }
 
   /**
@@ -62,6 +98,14 @@ export class Sequence {
     this.#input = input;
     this.#taken = 0;
     this.#wanted = wanted;
+    this.#nameRows(input);
+  }
+
+  /** Goes on with a page that another sequence has computed of the next rows. */
+  adopt(page: number): void {
+    this.cache.adopt(page);
+    this.#taken += this.cache.pool.page;
+    this.adopted += this.cache.pool.page;
   }
 
   /** The next `count` rows, which count as computed from now on, and of how many of the last of them logits are wanted. */
@@ -78,5 +122,22 @@ export class Sequence {
       },
       wanted: Math.min(count, Math.max(0, this.#wanted - this.waiting)),
     };
+  }
+
+  /** The cache may hold fewer rows than it did: what was fed need not have stayed. */
+  #nameRows({ ids, index, names, positions }: Input): void {
+    if (!this.#names) return;
+    const { length, pool } = this.cache;
+    const rows = ids.map((id, i) => {
+      const row = index?.[i] ?? -1;
+      return row < 0 ? `${id}` : names?.[row];
+    });
+    const inOrder = positions.every((position, i) => position === length + i);
+    if (!inOrder || this.#names.length < length || rows.includes(undefined)) {
+      this.#names = undefined;
+      return;
+    }
+    this.#names.splice(length, Number.POSITIVE_INFINITY, ...(rows as string[]));
+    this.#pageNames.splice(Math.floor(length / pool.page));
   }
 }

@@ -9,7 +9,8 @@ import { type Guide, negativePrompts } from "./guide.ts";
 import type { LogitsProcessorList } from "./logits_process/base.ts";
 import { get_logits_processor } from "./logits_process/builder.ts";
 import type { Group } from "./scheduler.ts";
-import type { StepOutputs } from "./step_outputs.ts";
+import { Sequence } from "./sequence.ts";
+import { keptOutputs, type StepOutputs } from "./step_outputs.ts";
 import { get_stopping_criteria, type StoppingCriteriaList } from "./stopping_criteria.ts";
 
 /** A call of `generate` that has been checked, and whose pictures are encoded. */
@@ -49,6 +50,17 @@ export interface Strategy extends Group {
   finish(): void;
   /** Gives back what only the computation needed. Whether it went well or not. */
   release(): void;
+}
+
+/**
+ * The sequence that computes prompt `b`. It begins with what others have computed of the same prompt, where all that
+ * is wanted comes after the prompt.
+ */
+export function promptSequence({ caches, config }: GenerationCall, b: number): Sequence {
+  return new Sequence(caches.row(b), {
+    chunk: config.prefill_chunk_size ?? undefined,
+    shared: config.use_cache !== false && keptOutputs(config).layers === undefined,
+  });
 }
 
 /** The processors of a call, for prompts of which each is continued in `copies` ways. */

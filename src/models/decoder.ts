@@ -9,7 +9,7 @@ import { type Rotary, rotate } from "../nn/rotary.ts";
 import type { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 import { GatedMLP } from "./gated_mlp.ts";
-import { ropeFrequencies, rotaryOf } from "./modeling_rope_utils.ts";
+import { hasFixedFrequencies, ropeFrequencies, rotaryOf } from "./modeling_rope_utils.ts";
 import { headDim, type TextConfig } from "./text_config.ts";
 import type { TextModel } from "./text_model.ts";
 
@@ -112,6 +112,10 @@ export abstract class DecoderModel extends Module implements TextModel {
   get cacheShape(): CacheShape {
     const { kv_heads, head_dim } = headsOf(this.#config);
     return { layers: this.#config.num_hidden_layers, kv_heads, head_dim };
+  }
+
+  get keysStay(): boolean {
+    return hasFixedFrequencies(this.#config);
   }
 
   // [T, D] -> [T, D]

@@ -138,6 +138,11 @@ const ROPE_INIT_FUNCTIONS: Readonly<
 /** Types whose frequencies are the same for every length. */
 const FIXED_TYPES = ["default", "linear", "yarn", "llama3"];
 
+/** Whether the frequencies are the same for sequences of every length. */
+export function hasFixedFrequencies({ rope_parameters }: RopeConfig): boolean {
+  return FIXED_TYPES.includes(rope_parameters.rope_type);
+}
+
 /**
  * The rotary frequencies of a text model, and the factor on cosine and sine.
  *
@@ -172,7 +177,7 @@ function frequenciesFor(config: RopeConfig, length: number): RotaryFrequencies {
   const known = fixed.get(config);
   if (known !== undefined) return known;
   const frequencies = ropeFrequencies(config, length);
-  if (FIXED_TYPES.includes(config.rope_parameters.rope_type)) fixed.set(config, frequencies);
+  if (hasFixedFrequencies(config)) fixed.set(config, frequencies);
   return frequencies;
 }
 

@@ -9,6 +9,8 @@ import type { Trace } from "../nn/trace.ts";
 export interface TextModel extends Module {
   embed_tokens: Embedding;
   readonly cacheShape: CacheShape;
+  /** Whether the keys of the same beginning are the same in sequences of any length. */
+  readonly keysStay: boolean;
   /**
    * [T, D] -> [T, D], after the last norm. Pushes the input of each layer and the output to the trace; keys and values
    * go to the rows' caches.

@@ -9,8 +9,6 @@ export interface VisionOutput {
   last_hidden_state: Value;
   /** Rows of each picture. A picture's rows see one another, and no others. */
   lengths: readonly number[];
-  /** Whether the pictures count as one sequence [1, T, V], not as N of equal length. */
-  merged: boolean;
 }
 
 /** What may be said of the pictures. A tower throws an OptionError for what it has no use for. */
@@ -23,6 +21,8 @@ export interface VisionOptions {
 
 /** A tower that sees pictures. */
 export interface VisionTower extends Module {
+  /** Whether the pictures count as one sequence [1, T, V], not as N of equal length. */
+  readonly merged: boolean;
   /**
    * Pushes the input of the first block and each block's output to the trace.
    *

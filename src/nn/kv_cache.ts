@@ -1,6 +1,8 @@
 import { OptionError } from "../base/errors.ts";
 import type { Device, Spec, Value } from "../devices/device.ts";
 import { copyPage, copyPool } from "../kernels/cache.ts";
+import { BYTES } from "../tensor/dtype.ts";
+import { sizeOf } from "../tensor/tensor.ts";
 
 /** Tokens a page holds. */
 const PAGE = 64;
@@ -9,6 +11,14 @@ const PAGE = 64;
 export interface LayerCache {
   keys: Value;
   values: Value;
+}
+
+/** Who keeps pages that no sequence uses, for as long as nobody needs them. */
+export interface PageKeeper {
+  /** Bytes up to which the pool is made larger, so that nothing that is kept need be given up. */
+  readonly limit: number;
+  /** Gives up at least `n` pages that no sequence uses, or none where there are not so many; says whether it did. */
+  giveUp(n: number): boolean;
 }
 
 /** What the pages of a text model hold. */
@@ -24,6 +34,8 @@ export interface CacheShape {
  */
 export class PagePool {
   readonly page = PAGE;
+  /** Keeps what ended sequences have computed; without, their pages are free at once. */
+  keeper: PageKeeper | undefined;
   readonly #device: Device;
   readonly #shape: CacheShape;
   #layers: LayerCache[] = [];
@@ -36,7 +48,13 @@ export class PagePool {
     this.#shape = shape;
   }
 
-  /** The pages in use. */
+  /** Bytes of a page, in all layers. */
+  get pageBytes(): number {
+    const { dtype, shape } = this.#spec(1);
+    return 2 * this.#shape.layers * BYTES[dtype] * sizeOf(shape);
+  }
+
+  /** The pages in use, or kept. */
   get used(): number {
     return this.#counts.length - this.#spare.length;
   }
@@ -45,12 +63,16 @@ export class PagePool {
     return this.#layers[i];
   }
 
-  /** Gives `n` pages, making the pools larger where they do not suffice. */
+  /** Gives `n` pages: free ones, or kept ones, or new ones, for which the pools are made larger. */
   async take(n: number): Promise<number[]> {
     while (this.#spare.length < n) {
+      const missing = n - this.#spare.length;
+      if (!this.#fits(missing) && this.keeper?.giveUp(missing)) continue;
       const growth = this.#growing.then(() => this.#grow(n - this.#spare.length));
       this.#growing = growth.catch(() => {});
-      await growth;
+      await growth.catch((error) => {
+        if (!this.keeper?.giveUp(n - this.#spare.length)) throw error;
+      });
     }
     const pages = this.#spare.splice(this.#spare.length - n, n).reverse();
     for (const page of pages) this.#counts[page] = 1;
@@ -86,11 +108,17 @@ export class PagePool {
     this.#layers = [];
   }
 
-  /** At least doubles the pools. Never cut short by a signal: the pages are those of all sequences. */
+  /** Whether the pool may be made larger only so that nothing kept need be given up. */
+  #fits(missing: number): boolean {
+    return (this.#counts.length + missing) * this.pageBytes <= (this.keeper?.limit ?? 0);
+  }
+
+  /** At least doubles the pools, but not beyond what is kept at most, if that will do. Never cut short by a signal: the pages are those of all sequences. */
   async #grow(missing: number): Promise<void> {
     if (missing <= 0) return;
     const old = this.#counts.length;
-    const pages = Math.max(old + missing, 2 * old, 4);
+    const most = this.#fits(missing) ? Math.floor((this.keeper?.limit ?? 0) / this.pageBytes) : Infinity;
+    const pages = Math.max(old + missing, Math.min(Math.max(2 * old, 4), most));
     for (let i = 0; i < this.#shape.layers; i++) await this.#enlarge(i, pages);
     for (let page = pages - 1; page >= old; page--) {
       this.#counts[page] = 0;
@@ -109,9 +137,14 @@ export class PagePool {
     await moved;
   }
 
-  #allocate(pages: number): LayerCache {
+  /** A layer's keys, or its values. */
+  #spec(pages: number): Spec {
     const { kv_heads, head_dim } = this.#shape;
-    const spec: Spec = { dtype: "float32", shape: [pages, kv_heads, PAGE, head_dim] };
+    return { dtype: "float32", shape: [pages, kv_heads, PAGE, head_dim] };
+  }
+
+  #allocate(pages: number): LayerCache {
+    const spec = this.#spec(pages);
     const keys = this.#device.allocate(spec);
     try {
       return { keys, values: this.#device.allocate(spec) };
@@ -172,6 +205,18 @@ export class KVCache {
     });
     this.#length += rows;
     return slots;
+  }
+
+  /**
+   * Goes on with a page that another sequence has filled, in place of computing its tokens. Where a page is full.
+   * Nothing is written to it as long as it is shared.
+   */
+  adopt(page: number): void {
+    const next = this.#length / PAGE;
+    this.pool.retain(page);
+    if (next < this.#pages.length) this.pool.release(this.#pages[next]);
+    this.#pages[next] = page;
+    this.#length += PAGE;
   }
 
   /** Forgets all but the first `length` tokens. */

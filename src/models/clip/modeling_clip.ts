@@ -61,6 +61,10 @@ export class CLIPVisionModel extends Module implements VisionTower {
     this.post_layernorm = new LayerNorm(config.hidden_size, config.layer_norm_eps);
   }
 
+  get merged(): boolean {
+    return false;
+  }
+
   // [N, C, H, W] -> [N*(P+1), D]
   forward(pixels: Value, options: VisionOptions, trace: Trace): VisionOutput {
     refuseOption("CLIPVisionModel", options, "image_sizes", "its pictures are all of one size");
@@ -68,6 +72,6 @@ export class CLIPVisionModel extends Module implements VisionTower {
     const N = pixels.shape[0];
     const lengths: number[] = Array(N).fill(embedded.shape[0] / N);
     const x = this.encoder.forward(this.pre_layrnorm.forward(embedded), lengths, trace);
-    return { last_hidden_state: x, lengths, merged: false };
+    return { last_hidden_state: x, lengths };
   }
 }

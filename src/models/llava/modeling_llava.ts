@@ -73,7 +73,7 @@ export class LlavaModule extends Module {
     trace: Trace,
   ): ImageFeatures {
     const tower = this.vision_tower.forward(pixels, options, trace);
-    const sequences = tower.merged ? [sum(tower.lengths)] : tower.lengths;
+    const sequences = this.vision_tower.merged ? [sum(tower.lengths)] : tower.lengths;
     const { vision_feature_layer: layer, vision_feature_select_strategy: strategy } = selection;
     const kept = keptRows(sequences, strategy);
     const chosen = [layer].flat().map((i) => takeRows(hiddenState(trace, i), kept.flat())); // [sum L, V] each

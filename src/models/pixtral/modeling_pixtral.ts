@@ -97,6 +97,10 @@ export class PixtralVisionModel extends Module implements VisionTower {
     this.transformer = new PixtralTransformer(config);
   }
 
+  get merged(): boolean {
+    return true;
+  }
+
   // [N, C, H, W] -> [T, D]
   forward(pixels: Value, options: VisionOptions, trace: Trace): VisionOutput {
     refuseOption("PixtralVisionModel", options, "interpolate_pos_encoding", "it takes pictures of any size");
@@ -119,7 +123,7 @@ export class PixtralVisionModel extends Module implements VisionTower {
       x = layer.forward(x, lengths, rotary, trace);
       trace.hidden_states.push(x);
     }
-    return { last_hidden_state: x, lengths, merged: true };
+    return { last_hidden_state: x, lengths };
   }
 
   /** The first half of a head's angles goes by the patch's row, the second by its column; frequencies alternate. */

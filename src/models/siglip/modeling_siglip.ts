@@ -87,6 +87,10 @@ export class SiglipVisionModel extends Module implements VisionTower {
     this.head = config.vision_use_head ? new SiglipMultiheadAttentionPoolingHead(config) : undefined;
   }
 
+  get merged(): boolean {
+    return false;
+  }
+
   // [N, C, H, W] -> [N*P, D]
   forward(pixels: Value, options: VisionOptions, trace: Trace): VisionOutput {
     refuseOption("SiglipVisionModel", options, "image_sizes", "its pictures are all of one size");
@@ -94,6 +98,6 @@ export class SiglipVisionModel extends Module implements VisionTower {
     const N = pixels.shape[0];
     const lengths: number[] = Array(N).fill(embedded.shape[0] / N);
     const x = this.encoder.forward(embedded, lengths, trace);
-    return { last_hidden_state: this.post_layernorm.forward(x), lengths, merged: false };
+    return { last_hidden_state: this.post_layernorm.forward(x), lengths };
   }
 }

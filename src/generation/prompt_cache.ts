@@ -1,0 +1,155 @@
+import type { PageKeeper, PagePool } from "../nn/kv_cache.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** A page that is kept, after the pages that it follows. */
+interface KeptPage {
+  /** Tells it from all others, in this run. */
+  id: number;
+  page: number;
+  name: string;
+  before: KeptPage | undefined;
+  after: Map<string, KeptPage>;
+}
+
+/** What came of keeping what prompts have computed. */
+export interface PromptCacheReport {
+  /** Prompts that began with rows that had been computed before. */
+  hits: number;
+  /** Prompts that did not. */
+  misses: number;
+  /** Rows that were not computed again. */
+  tokens: number;
+  /** Bytes of the pages that are kept, those in use included. They are part of the model's `deviceBytes`. */
+  bytes: number;
+  /** Bytes up to which memory is taken for it alone. 0: nothing is kept. */
+  limit: number;
+}
+
+/**
+ * What sequences have computed, page by page, for others that begin with the same rows: tokens by their ids, pictures
+ * by their content. A page lies below the page that it follows, and is found by the names of its rows, so that there is
+ * nothing to mistake. Pages stay where they are, counted as shared: keeping them costs no memory that the pool does not
+ * have anyway, up to `limit` apart. Where sequences need pages, those used least recently are given up; never one in use.
+ */
+export class PromptCache implements PageKeeper {
+  readonly limit: number;
+  readonly #pool: PagePool;
+  readonly #root: KeptPage = { id: 0, page: -1, name: "", before: undefined, after: new Map() };
+  /** Least recently used first, and what follows a page before the page. */
+  readonly #kept = new Set<KeptPage>();
+  #ids = 0;
+  #hits = 0;
+  #misses = 0;
+  #tokens = 0;
+
+  /** @param limit bytes; 0: nothing is kept */
+  constructor(pool: PagePool, limit: number) {
+    this.#pool = pool;
+    this.limit = limit;
+    if (limit > 0) pool.keeper = this;
+  }
+
+  get report(): PromptCacheReport {
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      tokens: this.#tokens,
+      bytes: this.#kept.size * this.#pool.pageBytes,
+      limit: this.limit,
+    };
+  }
+
+  /**
+   * Before a sequence's next rows are computed: takes over what others have computed of them.
+   *
+   * @param underWay pages that sequences before this one are about to compute in the step; this one's is added
+   * @returns false where it should wait for such a page
+   */
+  advance(sequence: Sequence, underWay: Set<string>): boolean {
+    if (this.limit === 0 || !sequence.shared) return true;
+    const { page } = this.#pool;
+    const { cache } = sequence;
+    const begins = cache.length === sequence.adopted;
+    const last = Math.floor((cache.length + sequence.waiting) / page);
+    const names = sequence.pageNames(last);
+    let held = Math.floor(cache.length / page);
+    let place = this.#find(names.slice(0, held));
+    while (place && cache.length % page === 0 && sequence.unseen >= page) {
+      const next = place.after.get(names[held]);
+      if (!next) break;
+      sequence.adopt(next.page);
+      place = next;
+      held++;
+    }
+    if (place && held < last) {
+      const next = `${place.id} ${names[held]}`;
+      if (underWay.has(next) && cache.length % page === 0 && sequence.unseen >= page) return false;
+      underWay.add(next);
+    }
+    if (begins) this.#count(sequence.adopted);
+    return true;
+  }
+
+  /** After a step: keeps the pages that a sequence has filled. */
+  store(sequence: Sequence): void {
+    const { cache } = sequence;
+    const full = Math.floor(cache.length / this.#pool.page);
+    if (this.limit === 0 || !sequence.shared || full <= sequence.stored) return;
+    sequence.stored = full;
+    const path: KeptPage[] = [];
+    let place = this.#root;
+    for (const [i, name] of sequence.pageNames(full).slice(0, full).entries()) {
+      place = place.after.get(name) ?? this.#keep(place, name, cache.pages[i]);
+      path.push(place);
+    }
+    for (const used of path.reverse()) {
+      this.#kept.delete(used);
+      this.#kept.add(used);
+    }
+  }
+
+  giveUp(n: number): boolean {
+    const idle = [...this.#kept].filter(({ page }) => !this.#pool.isShared(page));
+    if (idle.length < n) return false;
+    let freed = 0;
+    for (const kept of idle) {
+      if (freed >= n) break;
+      freed += this.#drop(kept);
+    }
+    return true;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const kept of [...this.#root.after.values()]) this.#drop(kept);
+  }
+
+  #count(adopted: number): void {
+    if (adopted > 0) this.#hits++;
+    else this.#misses++;
+    this.#tokens += adopted;
+  }
+
+  /** The page after which these pages end. */
+  #find(names: readonly string[]): KeptPage | undefined {
+    return names.reduce<KeptPage | undefined>((place, name) => place?.after.get(name), this.#root);
+  }
+
+  #keep(before: KeptPage, name: string, page: number): KeptPage {
+    const kept: KeptPage = { id: ++this.#ids, page, name, before, after: new Map() };
+    this.#pool.retain(page);
+    before.after.set(name, kept);
+    this.#kept.add(kept);
+    return kept;
+  }
+
+  /** Forgets a page and all that follow it. -> how many of them are free now */
+  #drop(kept: KeptPage): number {
+    if (!this.#kept.delete(kept)) return 0;
+    kept.before?.after.delete(kept.name);
+    let freed = this.#pool.isShared(kept.page) ? 0 : 1;
+    this.#pool.release(kept.page);
+    for (const next of [...kept.after.values()]) freed += this.#drop(next);
+    return freed;
+  }
+}
