@@ -673,6 +673,15 @@ KINDS = [("describe", q_describe, 1.6), ("short", q_short, 1.8), ("name", q_name
 _P = np.array([k[2] for k in KINDS]) / sum(k[2] for k in KINDS)
 
 
+def ask(shares):
+    """Changes how often kinds of questions are asked: {kind: its new weight in KINDS}."""
+    global _P
+    unknown = shares.keys() - {k[0] for k in KINDS}
+    if unknown: raise ValueError(f"no such kinds of questions: {', '.join(sorted(unknown))}")
+    w = np.array([shares.get(k[0], k[2]) for k in KINDS])
+    _P = w / w.sum()
+
+
 def conversation(rng, sc, turns):
     """`turns` questions about a scene with their answers: [(kind, question, answer)]."""
     out, asked = [], set()

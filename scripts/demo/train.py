@@ -355,6 +355,7 @@ if __name__ == "__main__":
     ap.add_argument("--workers", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--outlines", type=float, default=0, help="share of the drawings that are redrawn with dark outlines")
+    ap.add_argument("--kinds", default="", help="kinds of questions asked more or less often than data.py says: relation=3,describe=2")
     ap.add_argument("--aux", type=float, default=.5)
     ap.add_argument("--see-lr", type=float, default=2.5e-4)
     ap.add_argument("--save-every", type=float, default=5)
@@ -362,6 +363,7 @@ if __name__ == "__main__":
     ap.add_argument("--attempt", type=int, default=0, help="another number, other pictures: for going on")
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
+    D.ask(dict((k, float(w)) for k, w in (kind.split("=") for kind in a.kinds.split(",") if kind)))
     os.makedirs(a.work, exist_ok=True); os.makedirs(a.out, exist_ok=True)
     tok_file = a.work + "/tokenizer.json"
     if not os.path.exists(tok_file): make_tokenizer(corpus(a.cache, 4000), tok_file)
