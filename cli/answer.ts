@@ -1,4 +1,3 @@
-import { FeatureCache } from "../server/feature_cache.ts";
 import { type RawImage, type Tensor, TextStreamer } from "../src/index.ts";
 import type { Loaded } from "./model.ts";
 import { generationSettings, type Sampling } from "./options.ts";
@@ -39,10 +38,7 @@ export interface Prepared {
   image_ms: number;
 }
 
-/** Bytes that what was seen in pictures is kept in. */
-const FEATURE_BYTES = 256 * 2 ** 20;
-
-/** Notes when tokens come, and hands their text on. The first `put` is the prompt's. */
+/** Notes when tokens come, and hands their text on. The first `put` is the prompt's, whose pictures have been looked at. */
 class TimedStreamer extends TextStreamer {
   readonly times: number[] = [];
   readonly #show: (text: string) => void;
@@ -66,13 +62,11 @@ class TimedStreamer extends TextStreamer {
 export class Asker {
   readonly #loaded: Loaded;
   readonly #sampling: Sampling;
-  readonly #cache: FeatureCache;
 
   /** @param sampling how answers are made where the question does not say */
   constructor(loaded: Loaded, sampling: Sampling) {
     this.#loaded = loaded;
     this.#sampling = sampling;
-    this.#cache = new FeatureCache(loaded.model, FEATURE_BYTES);
   }
 
   /**
@@ -111,21 +105,21 @@ export class Asker {
   ): Promise<Answer> {
     const { model, processor } = this.#loaded;
     const prepared = performance.now();
-    const image = pixel_values && (await this.#cache.features(pixel_values, image_sizes, signal));
-    const looked = performance.now();
     const streamer = new TimedStreamer(processor.tokenizer, show);
     const sequences = await model.generate({
       input_ids,
       attention_mask,
-      mm_encoder_outputs: image ? { image } : undefined,
+      pixel_values,
+      image_sizes,
       streamer,
       signal,
       ...generationSettings(sampling),
     });
-    const times = streamer.times;
+    const { times } = streamer;
+    const [looked, first] = times;
     const prompt = Array.from(input_ids.data, Number);
     const generated = Array.from(sequences.data, Number).slice(prompt.length);
-    const decode_ms = (times.at(-1) ?? 0) - (times[1] ?? 0);
+    const decode_ms = (times.at(-1) ?? 0) - (first ?? 0);
     const eos = [model.generation_config.eos_token_id].flat();
     return {
       text: processor.decode(generated, { skip_special_tokens: true }),
@@ -136,8 +130,8 @@ export class Asker {
       timings: {
         image_ms,
         vision_ms: looked - prepared,
-        prefill_ms: times[1] - looked,
-        first_token_ms: times[1] - begin,
+        prefill_ms: first - looked,
+        first_token_ms: first - begin,
         decode_ms,
         decode_tokens_per_second: decode_ms > 0 ? ((generated.length - 1) * 1000) / decode_ms : 0,
       },

@@ -1,6 +1,5 @@
 import { type Choice, type ChoiceRequest, generateChoice, type Piece } from "../server/choice.ts";
 import { ApiError } from "../server/errors.ts";
-import { FeatureCache } from "../server/feature_cache.ts";
 import type { Loaded } from "../server/model_pool.ts";
 import type { Prompt } from "../server/prompt.ts";
 import {
@@ -38,16 +37,11 @@ export type LoadedModel = Pick<Loaded, "model" | "processor">;
 
 /** Tokens of an answer where nothing else is said: those of the command line. */
 const DEFAULT_MAX_TOKENS = 256;
-const FEATURE_BYTES = 64 * 2 ** 20;
-
-interface Ready extends LoadedModel {
-  features: FeatureCache;
-}
 
 /** Answers conversations with one model, in this process. Loads it at the first one; calls that overlap share steps. */
 export class ChatEngine {
   readonly #load: () => Promise<LoadedModel>;
-  #ready: Promise<Ready> | undefined;
+  #ready: Promise<LoadedModel> | undefined;
 
   /** @param source a folder, a Hub id or "llava-demo", or a model that is loaded */
   constructor(source: string | LoadedModel, options: ModelFromPretrainedOptions = {}) {
@@ -83,11 +77,8 @@ export class ChatEngine {
     }
   }
 
-  #model(): Promise<Ready> {
-    this.#ready ??= this.#load().then((loaded) => ({
-      ...loaded,
-      features: new FeatureCache(loaded.model, FEATURE_BYTES),
-    }));
+  #model(): Promise<LoadedModel> {
+    this.#ready ??= this.#load();
     const ready = this.#ready;
     ready.catch(() => {
       // The next call tries again.
@@ -107,7 +98,7 @@ async function loadBoth(name: string, options: ModelFromPretrainedOptions): Prom
 }
 
 async function promptOf(
-  { processor, features }: Ready,
+  { processor }: LoadedModel,
   conversation: readonly ChatTurn[],
   signal: AbortSignal,
 ): Promise<Prompt> {
@@ -129,6 +120,6 @@ async function promptOf(
     return_dict: true,
   });
   const { input_ids, pixel_values, image_sizes } = inputs;
-  const image = pixel_values && (await features.features(pixel_values, image_sizes, signal));
-  return { ids: Array.from(input_ids.data, Number), pictures: image?.pooler_output.length ?? 0, image };
+  const pictures = pixel_values?.shape[0] ?? 0;
+  return { ids: Array.from(input_ids.data, Number), pictures, pixel_values, image_sizes };
 }

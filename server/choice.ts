@@ -112,7 +112,8 @@ export async function generateChoice(
   const constraint = request.schema && constraintOf({ model, processor }, request.schema, request.max_tokens);
   await model.generate({
     input_ids: [prompt.ids],
-    mm_encoder_outputs: prompt.image && { image: prompt.image },
+    pixel_values: prompt.pixel_values,
+    image_sizes: prompt.image_sizes,
     max_new_tokens: request.max_tokens,
     ...samplingOf(request, index, model.config.text_config.vocab_size, recorder, constraint),
     stopping_criteria: request.stop.length > 0 ? [() => streamer.cutter.stopped] : undefined,

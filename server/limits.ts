@@ -18,8 +18,6 @@ export interface Limits {
   queued: number;
   /** Milliseconds that a request may take, waiting included. */
   deadlineMs: number;
-  /** Bytes that features of pictures are kept in, for each model. */
-  featureBytes: number;
   /** Bytes that models may take together. */
   modelBytes: number;
 }
@@ -34,7 +32,6 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   running: 16,
   queued: 64,
   deadlineMs: 600_000,
-  featureBytes: 256 * 2 ** 20,
   modelBytes: Number.POSITIVE_INFINITY,
 };
 

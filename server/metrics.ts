@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Admission } from "./admission.ts";
-import type { ModelPool } from "./model_pool.ts";
+import type { ModelPool, Reuse } from "./model_pool.ts";
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
@@ -10,11 +10,6 @@ export class Metrics {
   readonly requests = this.#counter("llava_requests_total", "Requests answered.", ["path", "status"]);
   readonly promptTokens = this.#counter("llava_prompt_tokens_total", "Tokens of prompts, pictures included.");
   readonly generatedTokens = this.#counter("llava_generated_tokens_total", "Tokens generated.");
-  readonly pictureHits = this.#counter("llava_picture_cache_hits_total", "Pictures that had been looked at.");
-  readonly pictureMisses = this.#counter(
-    "llava_picture_cache_misses_total",
-    "Pictures that had to be looked at.",
-  );
   readonly duration = this.#histogram("llava_request_duration_seconds", "From request to the last byte.", [
     "path",
   ]);
@@ -40,6 +35,15 @@ export class Metrics {
     new Gauge({ name, help, registers: [this.registry], collect });
   }
 
+  /** A counter that is kept elsewhere. */
+  #total(name: string, help: string, read: () => number): void {
+    const collect = function (this: Counter): void {
+      this.reset();
+      this.inc(read());
+    };
+    new Counter({ name, help, registers: [this.registry], collect });
+  }
+
   /** Watches what has a state of its own. */
   watch(admission: Admission, pool: ModelPool): void {
     const sum = (of: (resident: (typeof pool.residents)[number]) => number): number =>
@@ -51,7 +55,21 @@ export class Metrics {
       sum(({ model }) => model.deviceBytes),
     );
     this.#gauge("llava_picture_cache_bytes", "Features of pictures that are kept.", () =>
-      sum(({ features }) => features.bytes),
+      sum(({ model }) => model.caches.pictures.bytes),
+    );
+    this.#gauge("llava_prompt_cache_bytes", "Keys and values that are kept of prompts.", () =>
+      sum(({ model }) => model.caches.prompts.bytes),
+    );
+    const reuse = (name: string, help: string, of: keyof Reuse): void =>
+      this.#total(name, help, () => pool.reuse[of]);
+    reuse("llava_picture_cache_hits_total", "Pictures that had been looked at.", "pictureHits");
+    reuse("llava_picture_cache_misses_total", "Pictures that had to be looked at.", "pictureMisses");
+    reuse("llava_prompt_cache_hits_total", "Prompts whose beginning had been computed.", "promptHits");
+    reuse("llava_prompt_cache_misses_total", "Prompts that were computed whole.", "promptMisses");
+    reuse(
+      "llava_prompt_cache_tokens_total",
+      "Tokens of prompts that were not computed again.",
+      "promptTokens",
     );
     this.#gauge("process_resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss());
     this.#gauge("nodejs_heap_size_total_bytes", "The heap.", () => process.memoryUsage().heapTotal);

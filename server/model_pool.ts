@@ -1,7 +1,6 @@
 import { type AutoProcessor, LlavaError, type LlavaForConditionalGeneration } from "../src/index.ts";
 import { orAborted } from "./abort.ts";
 import { ApiError } from "./errors.ts";
-import { type CacheListener, FeatureCache } from "./feature_cache.ts";
 
 /** A model with its processor. */
 export interface Loaded {
@@ -23,7 +22,16 @@ export interface ServedModel {
 /** A model that is in memory. */
 export interface Resident extends Loaded {
   id: string;
-  features: FeatureCache;
+}
+
+/** How often what models keep of pictures and prompts was of use. */
+export interface Reuse {
+  pictureHits: number;
+  pictureMisses: number;
+  promptHits: number;
+  promptMisses: number;
+  /** Tokens of prompts that were not computed again. */
+  promptTokens: number;
 }
 
 interface Entry {
@@ -37,8 +45,6 @@ interface Entry {
 
 export interface PoolOptions {
   modelBytes: number;
-  featureBytes: number;
-  onCache?: CacheListener;
   /** Told why a model could not be loaded; clients are not. */
   onError?: (id: string, error: unknown) => void;
 }
@@ -52,6 +58,8 @@ export class ModelPool {
   #loading: Promise<unknown> = Promise.resolve();
   #wakeUp: () => void = () => {};
   #clock = 0;
+  /** Of models that were unloaded. */
+  #past: Reuse = { pictureHits: 0, pictureMisses: 0, promptHits: 0, promptMisses: 0, promptTokens: 0 };
 
   constructor(models: readonly ServedModel[], options: PoolOptions) {
     this.#options = options;
@@ -68,6 +76,11 @@ export class ModelPool {
   /** What is in memory. */
   get residents(): Resident[] {
     return [...this.#entries.values()].flatMap(({ resident }) => resident ?? []);
+  }
+
+  /** Since the start, of models that were unloaded, too. */
+  get reuse(): Reuse {
+    return this.residents.map(reuseOf).reduce(sum, this.#past);
   }
 
   /** The id of a model that is served. @throws ApiError 404 for any other name */
@@ -101,7 +114,7 @@ export class ModelPool {
   /** Gives all memory back. */
   async dispose(): Promise<void> {
     await this.#loading.catch(() => {});
-    for (const entry of this.#entries.values()) await unload(entry);
+    for (const entry of this.#entries.values()) await this.#unload(entry);
   }
 
   #load(entry: Entry): Promise<Resident> {
@@ -116,12 +129,11 @@ export class ModelPool {
 
   async #loadNow(entry: Entry): Promise<Resident> {
     const { served } = entry;
-    const { featureBytes, onCache, onError } = this.#options;
+    const { onError } = this.#options;
     try {
       if (Number.isFinite(this.#options.modelBytes)) await this.#makeRoom(await served.estimate());
       const loaded = await served.load();
-      const features = new FeatureCache(loaded.model, featureBytes, onCache);
-      entry.resident = { ...loaded, id: served.id, features };
+      entry.resident = { ...loaded, id: served.id };
       return entry.resident;
     } catch (error) {
       onError?.(served.id, error);
@@ -140,14 +152,37 @@ export class ModelPool {
       const idle = [...this.#entries.values()]
         .filter(({ resident, users }) => resident && users === 0)
         .sort((a, b) => a.lastUsed - b.lastUsed);
-      if (idle.length > 0) await unload(idle[0]);
+      if (idle.length > 0) await this.#unload(idle[0]);
       else await new Promise<void>((resolve) => (this.#wakeUp = resolve));
     }
   }
+
+  async #unload(entry: Entry): Promise<void> {
+    const { resident } = entry;
+    if (!resident) return;
+    this.#past = sum(this.#past, reuseOf(resident));
+    entry.resident = undefined;
+    await resident.model.dispose();
+  }
 }
 
-async function unload(entry: Entry): Promise<void> {
-  const { resident } = entry;
-  entry.resident = undefined;
-  await resident?.model.dispose();
+function reuseOf({ model }: Resident): Reuse {
+  const { pictures, prompts } = model.caches;
+  return {
+    pictureHits: pictures.hits,
+    pictureMisses: pictures.misses,
+    promptHits: prompts.hits,
+    promptMisses: prompts.misses,
+    promptTokens: prompts.tokens,
+  };
+}
+
+function sum(a: Reuse, b: Reuse): Reuse {
+  return {
+    pictureHits: a.pictureHits + b.pictureHits,
+    pictureMisses: a.pictureMisses + b.pictureMisses,
+    promptHits: a.promptHits + b.promptHits,
+    promptMisses: a.promptMisses + b.promptMisses,
+    promptTokens: a.promptTokens + b.promptTokens,
+  };
 }

@@ -1,10 +1,4 @@
-import {
-  type BaseModelOutputWithPooling,
-  OptionError,
-  type RawImage,
-  ShapeError,
-  type Tensor,
-} from "../src/index.ts";
+import { OptionError, type RawImage, ShapeError, type Tensor } from "../src/index.ts";
 import { ApiError, invalid } from "./errors.ts";
 import { CHARACTERS_PER_TOKEN, type Limits } from "./limits.ts";
 import type { Resident } from "./model_pool.ts";
@@ -16,8 +10,9 @@ import type { Message } from "./schema.ts";
 export interface Prompt {
   ids: number[];
   pictures: number;
-  /** What the model sees in the pictures. */
-  image?: BaseModelOutputWithPooling;
+  /** As `generate` takes them. */
+  pixel_values?: Tensor;
+  image_sizes?: Tensor;
 }
 
 type Part = { type: "image"; image: RawImage } | { type: "text"; text: string };
@@ -30,7 +25,7 @@ export interface PromptContext {
   signal: AbortSignal;
 }
 
-/** A conversation as the model's template writes it, with its pictures looked at. */
+/** A conversation as the model's template writes it. */
 export async function chatPrompt(
   resident: Resident,
   messages: readonly Message[],
@@ -48,7 +43,8 @@ export async function chatPrompt(
   return {
     ids,
     pictures: conversation.flatMap(({ content }) => content).filter(({ type }) => type === "image").length,
-    image: pixel_values && (await resident.features.features(pixel_values, image_sizes, context.signal)),
+    pixel_values,
+    image_sizes,
   };
 }
 

@@ -50,8 +50,6 @@ export class Service {
     this.remote = new RemotePictures(imageHosts, resolve);
     this.pool = new ModelPool(models, {
       modelBytes: limits.modelBytes,
-      featureBytes: limits.featureBytes,
-      onCache: (hit) => (hit ? this.metrics.pictureHits : this.metrics.pictureMisses).inc(),
       onError: (id, error) => {
         log({
           event: "model_failed",

@@ -121,18 +121,38 @@ describe("the answer", () => {
     );
   });
 
+  /** Counters of `/metrics`. */
+  async function figures(...names: string[]): Promise<number[]> {
+    const text = await (await app.request("http://127.0.0.1/metrics")).text();
+    return names.map((name) => Number(new RegExp(`^llava_${name} (\\d+)`, "m").exec(text)?.[1]));
+  }
+
   test("a picture that was seen is not looked at again", async () => {
-    const figure = async (): Promise<number[]> => {
-      const text = await (await app.request("http://127.0.0.1/metrics")).text();
-      return ["hits", "misses"].map((name) =>
-        Number(new RegExp(`^llava_picture_cache_${name}_total (\\d+)`, "m").exec(text)?.[1]),
-      );
-    };
-    const [hits, misses] = await figure();
+    const counted = () => figures("picture_cache_hits_total", "picture_cache_misses_total");
+    const [hits, misses] = await counted();
     const sea = await dataUri("unseen-style.png");
     await whole(chatBody("What?", [sea, sea], { max_tokens: 1 }));
     await whole(chatBody("How?", [sea], { max_tokens: 1 }));
-    expect(await figure()).toEqual([hits + 2, misses + 1]);
+    expect(await counted()).toEqual([hits + 2, misses + 1]);
+  });
+
+  test("a question after an answer begins after what was computed for that", async () => {
+    const counted = () =>
+      figures("prompt_cache_hits_total", "prompt_cache_misses_total", "prompt_cache_tokens_total");
+    const image = { type: "image_url", image_url: { url: await dataUri("sea.jpg") } };
+    const conversations = recorded.pictures.find(({ file }) => file === "sea.jpg")?.conversations ?? [];
+    const [first, second] = conversations.find(({ length }) => length > 1) ?? [];
+    const messages: object[] = [{ role: "user", content: [image, { type: "text", text: first.question }] }];
+    const opening = await whole({ model: "llava-demo", messages });
+    const [hits, misses, tokens] = await counted();
+    messages.push({ role: "assistant", content: opening.choices[0].message.content });
+    messages.push({ role: "user", content: second.question });
+    const { choices } = await whole({ model: "llava-demo", messages });
+    expect(choices[0].message.content).toBe(second.answer);
+    const shared = Math.floor((opening.usage.total_tokens - 1) / 64) * 64;
+    expect(shared).toBeGreaterThanOrEqual(64);
+    expect(await counted()).toEqual([hits + 1, misses, tokens + shared]);
+    expect((await figures("prompt_cache_bytes"))[0]).toBeGreaterThan(0);
   });
 });
 
