@@ -24,11 +24,20 @@ export interface Target {
   readonly fp16: boolean;
   /** Matrix tiles (only with 512-bit vectors). */
   readonly amx: boolean;
+  /** Their products of bfloat16 are added up in the order that Intel's manual gives: see `multiplyInTileOrder`. */
+  readonly bf16Tiles: boolean;
 }
 
 /** AVX-512 F, BW, DQ and VL, 32 registers of 16 lanes. */
 export function avx512(
-  features: { vnni?: boolean; bf16?: boolean; bf16Dot?: boolean; fp16?: boolean; amx?: boolean } = {},
+  features: {
+    vnni?: boolean;
+    bf16?: boolean;
+    bf16Dot?: boolean;
+    fp16?: boolean;
+    amx?: boolean;
+    bf16Tiles?: boolean;
+  } = {},
 ): Target {
   return {
     name: "avx512",
@@ -42,6 +51,7 @@ export function avx512(
     bf16Dot: features.bf16Dot ?? features.bf16 ?? false,
     fp16: features.fp16 ?? false,
     amx: features.amx ?? false,
+    bf16Tiles: features.bf16Tiles ?? features.amx ?? false,
   };
 }
 
@@ -59,6 +69,7 @@ export function avx2(features: { vnni?: boolean } = {}): Target {
     bf16Dot: false,
     fp16: false,
     amx: false,
+    bf16Tiles: false,
   };
 }
 
@@ -80,5 +91,6 @@ export function wasm(features: { relaxed?: boolean; sums16?: boolean } = {}): Ta
     bf16Dot: false,
     fp16: false,
     amx: false,
+    bf16Tiles: false,
   };
 }

@@ -8,6 +8,11 @@ import type { Int } from "./scalar.ts";
  * a call.
  */
 
+/** Rows of a tile, and their bytes. */
+export const TILE_ROWS = 16;
+export const TILE_ROW_BYTES = 64;
+export const TILE_BYTES = TILE_ROWS * TILE_ROW_BYTES;
+
 /** Bytes of a tile configuration. */
 export const TILE_CONFIG_BYTES = 64;
 
@@ -16,8 +21,8 @@ export function tileConfig(): Uint8Array {
   const config = new Uint8Array(TILE_CONFIG_BYTES);
   config[0] = 1;
   for (let i = 0; i < 8; i++) {
-    config[16 + 2 * i] = 64;
-    config[48 + i] = 16;
+    config[16 + 2 * i] = TILE_ROW_BYTES;
+    config[48 + i] = TILE_ROWS;
   }
   return config;
 }

@@ -59,7 +59,7 @@ export interface Device {
   readonly description: string;
   /** Threads that compute. */
   readonly threads: number;
-  /** Products of bfloat16 pairs are faster here than those of float32. */
+  /** Products of bfloat16 are faster here than those of float32: of pairs, or by matrix tiles. */
   readonly multipliesPairs: boolean;
   /** Bytes that are held for Values now. */
   readonly bytes: number;

@@ -3,21 +3,23 @@ import type { Builder } from "../codegen/ir.ts";
 import { PANEL_VECTORS, panelBytes, panelRows } from "../codegen/panels.ts";
 import type { Argument, Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
-import type { Acc } from "../codegen/vector.ts";
 import type { VectorForm } from "../devices/kernel.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { loadFloat } from "./floats.ts";
+import { tileForm } from "./linear_tiles_program.ts";
 import { inputForm } from "./panel_input_program.ts";
 import {
   inputPanel,
   inputUnitBytes,
   type LinearShape,
+  multipliesTiles,
   multiplyUnit,
   unitColumns,
   units,
   weightUnitBytes,
 } from "./panel_units.ts";
 import type { Args } from "./row_programs.ts";
+import { multiplyInTileOrder, type Part, VECTOR_ROWS } from "./tile_order.ts";
 
 /** Units that are multiplied in one go: so much of a weight panel stays in the nearest cache. */
 const SLICE = 256;
@@ -32,6 +34,8 @@ const THIN_PANELS = 4;
 export function linearForm(target: Target, shape: LinearShape, rows: number): VectorForm {
   const { K, N, weight, bias, rounded } = shape;
   const key = `${K} ${N} ${weight} ${bias} ${rounded}`;
+  const tiles = multipliesTiles(target, shape);
+  if (tiles && rows > VECTOR_ROWS) return tileForm(target, shape, rows);
   const first = inputForm(target, shape, rows);
   const R = inputPanel(target);
   if (rows <= R)
@@ -113,6 +117,10 @@ function multiplySlice(b: Builder, shape: LinearShape, { w, x, panels, length, b
  * however many rows there are: so a row gives the same numbers alone and among others.
  */
 function multiply(b: Builder, shape: LinearShape, parts: readonly Part[], x: Cursor, count: number): void {
+  if (multipliesTiles(b.target, shape)) {
+    multiplyInTileOrder(b, shape, parts, x, count);
+    return;
+  }
   const xBytes = inputUnitBytes(b.target, shape, parts[0].acc.length);
   const some = (length: number): void => {
     for (let u = 0; u < length; u++) for (const { acc, w } of parts) multiplyUnit(b, shape, acc, w, x, u);
@@ -122,12 +130,6 @@ function multiply(b: Builder, shape: LinearShape, parts: readonly Part[], x: Cur
   const together = UNROLL / unitColumns(shape);
   b.repeat(Math.floor(count / together), () => some(together));
   if (count % together > 0) some(count % together);
-}
-
-/** A panel of weights and its sums. */
-interface Part {
-  readonly w: Cursor;
-  readonly acc: Acc<"f32">[][];
 }
 
 /** Where a row's sums are. */
@@ -210,7 +212,7 @@ function thinProgram(b: Builder, args: Args, shape: LinearShape, rows: number): 
     w.advance(panels * oneBytes);
   };
   // Sums that follow each other too closely would wait for each other: of a few rows several panels are made at once.
-  const room = inputPanel(b.target) / rows;
+  const room = (multipliesTiles(b.target, shape) ? VECTOR_ROWS : inputPanel(b.target)) / rows;
   const together = room >= 4 ? 4 : room >= 2 ? 2 : 1;
   const whole = Math.floor(N / P);
   const count = b.variable(b.int(whole).minus(first).min(THIN_PANELS));

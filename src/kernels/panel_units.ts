@@ -33,9 +33,14 @@ export function inputPanel(target: Target): number {
   return target.registers === 32 ? 12 : target.name === "avx2" ? 6 : 4;
 }
 
+/** Whether many rows are multiplied by matrix tiles, and few in the same order. */
+export function multipliesTiles(target: Target, { weight, rounded }: LinearShape): boolean {
+  return rounded && weight === "bfloat16" && target.bf16Tiles;
+}
+
 /** Whether products are of pairs of bfloat16, by the processor's own instruction. */
-export function multipliesPairs(target: Target, { weight, rounded }: LinearShape): boolean {
-  return rounded && weight === "bfloat16" && target.bf16Dot;
+export function multipliesPairs(target: Target, shape: LinearShape): boolean {
+  return shape.rounded && shape.weight === "bfloat16" && target.bf16Dot && !multipliesTiles(target, shape);
 }
 
 /** Columns of a unit. */
@@ -58,14 +63,22 @@ export function inputUnitBytes(target: Target, shape: LinearShape, R: number): n
   return R * (multipliesPairs(target, shape) ? 4 : 4 * unitColumns(shape));
 }
 
-/** acc[m][v] += the products of unit `u`, counted from where the cursors stand. */
+/** The sums of some rows: acc[m][v] is vector v of row m. */
+export type Sums = readonly (readonly Acc<"f32">[])[];
+
+/**
+ * acc[m][v] += the products of unit `u`, counted from where the cursors stand.
+ *
+ * @param second where the second column of a pair is added, if not to the same sums
+ */
 export function multiplyUnit(
   b: Builder,
   shape: LinearShape,
-  acc: readonly (readonly Acc<"f32">[])[],
+  acc: Sums,
   w: Cursor,
   x: Cursor,
   u: number,
+  second: Sums = acc,
 ): void {
   const R = acc.length;
   const at = (v: number): number => u * weightUnitBytes(b.target, shape) + v * b.lanes * 4;
@@ -78,8 +91,8 @@ export function multiplyUnit(
     }
     return;
   }
-  const column = (weights: readonly Vec<"f32">[], first: number): void => {
-    for (const [m, row] of acc.entries()) {
+  const column = (sums: Sums, weights: readonly Vec<"f32">[], first: number): void => {
+    for (const [m, row] of sums.entries()) {
       const factor = x.broadcast(first + 4 * m);
       for (const [v, sum] of row.entries()) sum.fma(weights[v], factor);
     }
@@ -88,6 +101,7 @@ export function multiplyUnit(
     const half = shape.weight === "float16";
     const offset = (v: number): number => (half ? at(0) + v * b.lanes * 2 : at(v));
     column(
+      acc,
       vectors((v) => (half ? w.loadF16(offset(v)) : w.load(offset(v)))),
       from,
     );
@@ -95,10 +109,12 @@ export function multiplyUnit(
   }
   // Of the two halves of a word, the upper one is a float32 without its lower bits.
   column(
+    acc,
     vectors((v) => b.as("f32", b.shl(w.loadI32(at(v)), 16))),
     from,
   );
   column(
+    second,
     vectors((v) => b.as("f32", b.and(w.loadI32(at(v)), b.i32(0xffff0000)))),
     from + 4 * R,
   );

@@ -60,9 +60,10 @@ describe("tiles", () => {
       runProgram(machine, of(target), { memory });
       return productsIn(memory);
     });
-    expect([...tiles]).toEqual([...vectors]);
-    const words = new Set(new Int32Array(tiles.slice().buffer));
-    expect(words.size).toBeGreaterThan(200);
+    expect(tiles).toEqual(vectors);
+    expect(new Set(new Int32Array(tiles.bytes.buffer)).size).toBeGreaterThan(200);
+    // Sums that other orders of adding would round to other numbers.
+    expect(new Set(new Float32Array(tiles.pairs.buffer)).size).toBeGreaterThan(200);
   });
 
   it("are eight", () => {
@@ -109,6 +110,42 @@ describe("tiles", () => {
             sum += bfloat16ToNumber(x[32 * m + k]) * bfloat16ToNumber(y[32 * (k >> 1) + 2 * n + (k & 1)]);
           expect(Math.abs(z[16 * m + n] - sum)).toBeLessThan(1e-5);
         }
+    });
+
+    it(`add up the first and the second of pairs apart, and count denormal numbers as zero: ${machine.name}`, () => {
+      const one = numberToBfloat16(1);
+      const product = (pairs: [number, number][], start = 0): number => {
+        const [x, y, z] = [new Uint16Array(512), new Uint16Array(512), new Float32Array(256)];
+        for (const [k, pair] of pairs.entries())
+          for (const i of [0, 1]) {
+            x[32 * 3 + 2 * k + i] = numberToBfloat16(pair[i]);
+            y[32 * k + 2 * 5 + i] = one;
+          }
+        z[16 * 3 + 5] = start;
+        multiplyOn(machine, "bf16", 64, { x, y, z });
+        return z[16 * 3 + 5];
+      };
+      const small = 2 ** -24;
+      // Added to 1 one by one they vanish; the second numbers of the pairs meet before.
+      expect(
+        product([
+          [1, small],
+          [0, small],
+        ]),
+      ).toBe(1 + 2 * small);
+      expect(
+        product([
+          [1, 0],
+          [small, 0],
+          [small, 0],
+        ]),
+      ).toBe(1);
+      // The tile's own number comes last.
+      expect(product([[small, small]], 1)).toBe(1 + 2 * small);
+      expect(product([[2 ** -130, 0]])).toBe(0);
+      expect(product([[2 ** -126, -(2 ** -126) * 1.5]])).toBe(0);
+      expect(product([[2 ** -126, 2 ** -126]])).toBe(2 ** -125);
+      expect(product([[0, 0]], 2 ** -130)).toBe(0);
     });
   }
 });

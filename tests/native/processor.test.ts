@@ -7,6 +7,7 @@ import {
   cpuLevel,
   interpretCpuid,
   type Processor,
+  tilesUnused,
 } from "../../src/devices/native/processor.ts";
 import { itIf, withEngine } from "./support.ts";
 
@@ -116,6 +117,17 @@ describe("the choice of instructions", () => {
     expect(cpuLevel(undefined)).toBe("amx");
     expect(() => cpuLevel("avx51")).toThrow(OptionError);
     expect(() => cpuLevel("avx51")).toThrow(/LLAVA_CPU is 'avx51'.*Did you mean 'avx512'/);
+  });
+
+  it("says why tiles are left unused", () => {
+    const right = { bytes: true, pairs: true };
+    expect(tilesUnused({ ...full, amx: false }, "amx", undefined)).toBeUndefined();
+    expect(tilesUnused(full, "amx", right)).toBeUndefined();
+    expect(tilesUnused(full, "avx512", undefined)).toBe("instructions are restricted to avx512");
+    expect(tilesUnused(full, "amx", undefined)).toBe("the system does not let this process use them");
+    expect(tilesUnused({ ...full, fp16: false }, "amx", undefined)).toMatch(/other instructions are missing/);
+    expect(tilesUnused(full, "amx", { ...right, bytes: false })).toBe("they multiply bytes wrongly");
+    expect(tilesUnused(full, "amx", { ...right, pairs: false })).toMatch(/an unknown order/);
   });
 
   it("says why there is none", () => {

@@ -7,9 +7,16 @@ import { CodeMemory } from "./code.ts";
 import { loadKoffi } from "./koffi.ts";
 import { Region } from "./memory.ts";
 import { bf16DotPays } from "./probe.ts";
-import { chooseTarget, cpuLevel, detectProcessor, type Processor, requestAmx } from "./processor.ts";
+import {
+  chooseTarget,
+  cpuLevel,
+  detectProcessor,
+  type Processor,
+  requestAmx,
+  tilesUnused,
+} from "./processor.ts";
 import { openSystem, type System } from "./system.ts";
-import { tilesAgree } from "./tile_check.ts";
+import { checkTiles } from "./tile_check.ts";
 
 /** A compiled program, runnable on the calling thread. Its three arguments are addresses or numbers. */
 export type NativeFunction = (block: number, tile: number, scratch: number) => void;
@@ -19,16 +26,19 @@ export class NativeEngine {
   readonly system: System;
   readonly processor: Processor;
   readonly target: Target;
+  /** Why matrix tiles, which the processor has, are not used for all that they could do. */
+  readonly tilesUnused: string | undefined;
   readonly #code: CodeMemory;
   readonly #entry: (program: number, a: number, b: number, c: number) => void;
   /** Address of the function that programs are entered by, for other threads. */
   readonly entry: number;
   #step: number | undefined;
 
-  constructor(system: System, code: CodeMemory, processor: Processor, target: Target) {
+  constructor(system: System, code: CodeMemory, processor: Processor, target: Target, tilesUnused?: string) {
     this.system = system;
     this.processor = processor;
     this.target = target;
+    this.tilesUnused = tilesUnused;
     this.#code = code;
     this.entry = code.place(entryCode(system.abi));
     const { koffi } = system;
@@ -93,9 +103,10 @@ export function openEngine(restrict = process.env.LLAVA_CPU): NativeEngine | { r
     }
     const engine = new NativeEngine(system, code, processor, target);
     const bf16Dot = target.bf16Dot && bf16DotPays(engine);
-    const amx = target.amx && tilesAgree(engine);
-    if (bf16Dot === target.bf16Dot && amx === target.amx) return engine;
-    return new NativeEngine(system, code, processor, { ...target, bf16Dot, amx });
+    const tiles = target.amx ? checkTiles(engine) : undefined;
+    const amx = tiles?.bytes ?? false;
+    const found = { ...target, bf16Dot, amx, bf16Tiles: amx && tiles?.pairs === true };
+    return new NativeEngine(system, code, processor, found, tilesUnused(processor, level, tiles));
   } catch (error) {
     code.free();
     return { reason: error instanceof Error ? error.message : String(error) };

@@ -27,10 +27,11 @@ export async function openNativeDevice(
   const { name } = engine.processor;
   const { target } = engine;
   const instructions = target.amx ? `${target.name} and amx` : target.name;
+  const without = engine.tilesUnused ? `; matrix tiles are left unused: ${engine.tilesUnused}` : "";
   const plural = threads === 1 ? "thread" : "threads";
   return new VectorDevice(
     "native",
     new NativeMachine(engine, workers),
-    `${instructions} machine code on ${threads} ${plural} (${name})`,
+    `${instructions} machine code on ${threads} ${plural} (${name})${without}`,
   );
 }

@@ -124,6 +124,31 @@ export function chooseTarget(
   return avx512({ vnni, bf16, fp16, amx: tiles });
 }
 
+/**
+ * Why matrix tiles are not used, or not for all that they could do; undefined where they are, or where there are none.
+ * The sentence fits behind "because".
+ *
+ * @param found which of their products were right; undefined where they were not tried
+ */
+export function tilesUnused(
+  processor: Processor,
+  level: CpuLevel,
+  found: { bytes: boolean; pairs: boolean } | undefined,
+): string | undefined {
+  if (!processor.amx) return undefined;
+  if (level !== "amx") return `instructions are restricted to ${level}`;
+  if (!found) {
+    const { vnni, bf16, fp16 } = processor;
+    return vnni && bf16 && fp16
+      ? "the system does not let this process use them"
+      : "other instructions are missing that go with them";
+  }
+  if (!found.bytes) return "they multiply bytes wrongly";
+  return found.pairs
+    ? undefined
+    : "they add products of bfloat16 in an unknown order; bytes are multiplied by them";
+}
+
 const SYS_ARCH_PRCTL = 158n;
 const ARCH_REQ_XCOMP_PERM = 0x1023n;
 const XFEATURE_XTILEDATA = 18n;

@@ -1,87 +1,103 @@
-import { dot4, dotBf16 } from "../../codegen/dots.ts";
+import type { Cursor } from "../../codegen/cursor.ts";
+import { dot4 } from "../../codegen/dots.ts";
 import type { Program } from "../../codegen/instruction.ts";
 import { type Builder, program } from "../../codegen/ir.ts";
 import type { Target } from "../../codegen/target.ts";
-import { configureTiles, releaseTiles, TILE_CONFIG_BYTES, Tile, tileConfig } from "../../codegen/tiles.ts";
+import {
+  configureTiles,
+  releaseTiles,
+  TILE_BYTES,
+  TILE_CONFIG_BYTES,
+  TILE_ROW_BYTES,
+  TILE_ROWS,
+  Tile,
+  tileConfig,
+} from "../../codegen/tiles.ts";
+import type { Vec } from "../../codegen/vector.ts";
 import type { NativeEngine } from "./engine.ts";
 
 /*
- * Whether matrix tiles give what the other instructions give. Asked once, when the engine starts: where a processor, a
- * system or an emulator gets them wrong, they are not used.
+ * Whether matrix tiles give what the other instructions give, to the last bit. Asked once, when the engine starts: where
+ * a processor, a system or an emulator gets them wrong, they are not used.
  */
 
-const ROWS = 16;
-const ROW_BYTES = 64;
-const MATRIX = ROWS * ROW_BYTES;
-/** Where things lie: the configuration, two matrices, and the products of bytes and of bf16 of either way. */
-const PLACES = { config: 0, x: 64, w: 64 + MATRIX, bytes: 64 + 2 * MATRIX, floats: 64 + 3 * MATRIX };
-export const CHECK_BYTES = TILE_CONFIG_BYTES + 4 * MATRIX;
+/** Where things lie: the configuration, two matrices, and their products as bytes and as pairs of bf16. */
+const PLACES = {
+  config: 0,
+  x: TILE_CONFIG_BYTES,
+  w: TILE_CONFIG_BYTES + TILE_BYTES,
+  bytes: TILE_CONFIG_BYTES + 2 * TILE_BYTES,
+  pairs: TILE_CONFIG_BYTES + 3 * TILE_BYTES,
+};
+export const CHECK_BYTES = TILE_CONFIG_BYTES + 4 * TILE_BYTES;
 
 const SLOTS = ["memory"] as const;
 
-/** x w, once as bytes and once as bf16, by tiles. */
+/** x w as bytes, and x w + x w as bf16, by tiles. */
 export function tileProducts(target: Target): Program {
   return program("tile products", target, SLOTS, (b, { memory }) => {
     const at = b.cursor(memory);
     configureTiles(b, at, PLACES.config);
-    const stride = b.int(ROW_BYTES);
+    const stride = b.int(TILE_ROW_BYTES);
     const [x, w] = [PLACES.x, PLACES.w].map((place) => new Tile(b).load(at, place, stride));
     new Tile(b).zero().dot("su", x, w).store(at, PLACES.bytes, stride);
-    new Tile(b).zero().dot("bf16", x, w).store(at, PLACES.floats, stride);
+    new Tile(b).zero().dot("bf16", x, w).dot("bf16", x, w).store(at, PLACES.pairs, stride);
     releaseTiles(b);
   });
 }
 
-/** The same by the instructions for vectors. */
+/**
+ * The same by the instructions for vectors. Of bf16 the products of the first numbers of the pairs and those of the
+ * second are added up apart, as the manual of tiles has it; products of few rows rely on that order.
+ */
 export function vectorProducts(target: Target): Program {
   return program("vector products", target, SLOTS, (b, { memory }) => {
     const [row, out] = [b.cursor(memory, PLACES.x), b.cursor(memory, PLACES.bytes)];
-    b.repeat(ROWS, () => {
+    b.repeat(TILE_ROWS, () => {
       multiplyRow(b, b.cursor(memory, PLACES.w), row, out);
-      row.advance(ROW_BYTES);
-      out.advance(ROW_BYTES);
+      row.advance(TILE_ROW_BYTES);
+      out.advance(TILE_ROW_BYTES);
     });
   });
 }
 
-function multiplyRow(
-  b: Builder,
-  w: ReturnType<Builder["cursor"]>,
-  row: ReturnType<Builder["cursor"]>,
-  out: ReturnType<Builder["cursor"]>,
-): void {
-  const [bytes, floats] = [b.accI32(), b.accF32()];
-  for (let k = 0; k < ROWS; k++) {
-    dot4(b, bytes, w.loadBytes(k * ROW_BYTES), row.broadcastBytes(4 * k));
-    dotBf16(b, floats, w.loadBytes(k * ROW_BYTES, "bf16"), row.broadcastBytes(4 * k, "bf16"));
+function multiplyRow(b: Builder, w: Cursor, row: Cursor, out: Cursor): void {
+  const [bytes, first, second] = [b.accI32(), b.accF32(), b.accF32()];
+  const upper = (v: Vec<"i32">): Vec<"f32"> => b.as("f32", b.and(v, b.i32(0xffff0000)));
+  const lower = (v: Vec<"i32">): Vec<"f32"> => b.as("f32", b.shl(v, 16));
+  for (let k = 0; k < TILE_ROWS; k++) {
+    dot4(b, bytes, w.loadBytes(k * TILE_ROW_BYTES), row.broadcastBytes(4 * k));
+    const [weights, factors] = [w.loadI32(k * TILE_ROW_BYTES), row.broadcastI32(4 * k)];
+    first.fma(lower(weights), lower(factors));
+    second.fma(upper(weights), upper(factors));
   }
   out.store(0, bytes);
-  out.store(PLACES.floats - PLACES.bytes, floats);
+  const once = b.add(first, second);
+  out.store(PLACES.pairs - PLACES.bytes, b.add(once, once));
 }
 
-/**
- * Numbers that are exact either way: as bytes anything goes, and as bf16 they are 1 or 2 with either sign, of whatever
- * bytes these are made.
- */
+/** Any bytes that are, as bf16, numbers of either sign from 2^-7 to 2^8, with all their digits. */
 export function checkMemory(): Uint8Array {
   const memory = new Uint8Array(CHECK_BYTES);
   memory.set(tileConfig(), PLACES.config);
-  const pairs = new Uint16Array(memory.buffer, PLACES.x, MATRIX);
+  const numbers = new Uint16Array(memory.buffer, PLACES.x, TILE_BYTES);
   let state = 2463534242;
-  for (let i = 0; i < pairs.length; i++) {
+  for (let i = 0; i < numbers.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    pairs[i] = [0x3f80, 0xbf80, 0x4000, 0xc000][state >>> 30];
+    const [sign, exponent, digits] = [state >>> 31, 120 + ((state >>> 27) & 15), (state >>> 20) & 0x7f];
+    numbers[i] = (sign << 15) | (exponent << 7) | digits;
   }
   return memory;
 }
 
 /** The products that a program left in `memory`. */
-export function productsIn(memory: Uint8Array): Uint8Array {
-  return memory.subarray(PLACES.bytes, PLACES.bytes + 2 * MATRIX);
+export function productsIn(memory: Uint8Array): { bytes: Uint8Array; pairs: Uint8Array } {
+  const at = (place: number): Uint8Array => memory.slice(place, place + TILE_BYTES);
+  return { bytes: at(PLACES.bytes), pairs: at(PLACES.pairs) };
 }
 
-/** Takes a fraction of a millisecond. The system must have allowed tiles. */
-export function tilesAgree(engine: NativeEngine): boolean {
+/** Which products by tiles are right. Takes a fraction of a millisecond. The system must have allowed tiles. */
+export function checkTiles(engine: NativeEngine): { bytes: boolean; pairs: boolean } {
   const region = engine.allocate(CHECK_BYTES + 8);
   try {
     const products = [tileProducts, vectorProducts].map((of) => {
@@ -89,9 +105,12 @@ export function tilesAgree(engine: NativeEngine): boolean {
       const block = region.array(BigUint64Array, CHECK_BYTES, 1);
       block[0] = BigInt(region.address);
       engine.callable(of(engine.target))(region.address + CHECK_BYTES, 0, 0);
-      return productsIn(region.read(0, CHECK_BYTES)).slice();
+      return productsIn(region.read(0, CHECK_BYTES));
     });
-    return products[0].every((byte, i) => byte === products[1][i]);
+    const [tiles, vectors] = products;
+    const same = (kind: "bytes" | "pairs"): boolean =>
+      tiles[kind].every((byte, i) => byte === vectors[kind][i]);
+    return { bytes: same("bytes"), pairs: same("pairs") };
   } finally {
     region.free();
   }

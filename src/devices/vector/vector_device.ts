@@ -72,7 +72,8 @@ export class VectorDevice extends RecordingDevice {
   }
 
   get multipliesPairs(): boolean {
-    return this.#machine.target.bf16Dot;
+    const { bf16Dot, bf16Tiles } = this.#machine.target;
+    return bf16Dot || bf16Tiles;
   }
 
   get threads(): number {

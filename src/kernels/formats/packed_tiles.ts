@@ -1,5 +1,14 @@
 import type { Cursor } from "../../codegen/cursor.ts";
-import { configureTiles, releaseTiles, TILE_CONFIG_BYTES, Tile, tileConfig } from "../../codegen/tiles.ts";
+import {
+  configureTiles,
+  TILE_ROW_BYTES as ROW,
+  releaseTiles,
+  TILE_CONFIG_BYTES,
+  TILE_ROWS,
+  Tile,
+  tileConfig,
+  TILE_BYTES as WHOLE,
+} from "../../codegen/tiles.ts";
 import type { Acc } from "../../codegen/vector.ts";
 import { BLOCK } from "./format.ts";
 import { WORDS } from "./packed_blocks.ts";
@@ -13,13 +22,8 @@ import { QUANTISED_BYTES } from "./quantise_rows.ts";
  * anywhere else, and are scaled and added up in the same order: results are equal to the last bit.
  */
 
-/** Rows of the input that are multiplied together. */
-export const TILE_ROWS = 16;
-
-/** Bytes of a row of a tile, of 8 of them, and of a whole one. */
-const ROW = 64;
+/** Bytes of 8 rows of a tile. */
 const HALF = 8 * ROW;
-const WHOLE = 16 * ROW;
 
 /** A vector's words between zeros, then its scales. */
 const VECTOR = 3 * HALF + ROW;

@@ -2,6 +2,7 @@ import type { Cursor } from "../../codegen/cursor.ts";
 import type { Builder } from "../../codegen/ir.ts";
 import type { Int } from "../../codegen/scalar.ts";
 import type { Target } from "../../codegen/target.ts";
+import { TILE_ROWS } from "../../codegen/tiles.ts";
 import type { Acc, Vec } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import { loadFloat } from "../floats.ts";
@@ -15,7 +16,7 @@ import {
   vectorsOf,
   WORDS,
 } from "./packed_blocks.ts";
-import { beginTiles, endTiles, multiplyTiles, TILE_LAYOUT, TILE_ROWS } from "./packed_tiles.ts";
+import { beginTiles, endTiles, multiplyTiles, TILE_LAYOUT } from "./packed_tiles.ts";
 import { type Cut, type Layout, MOST_ROWS, NOTES, panelAt, sumsAt, type Work } from "./packed_work.ts";
 import { QUANTISED_BYTES } from "./quantise_rows.ts";
 

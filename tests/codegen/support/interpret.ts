@@ -39,6 +39,14 @@ class Bits {
 export type Callees = (address: number) => Program;
 
 const TILE_BYTES = 1024;
+
+/** Palette 1, eight tiles of 16 rows of 64 bytes: what LDTILECFG reads. */
+const FULL_TILES = Uint8Array.from({ length: 64 }, (_, i) => {
+  if (i === 0) return 1;
+  if (i >= 16 && i < 32) return i % 2 === 0 ? 64 : 0;
+  return i >= 48 && i < 56 ? 16 : 0;
+});
+
 /** Calls a control operation's mate: the end of a loop, the else or end of a branch. */
 type Jumps = Map<number, number>;
 
@@ -64,6 +72,8 @@ class Interpreter {
   readonly #vectors = new Map<Register, Bits>();
   readonly #scalars = new Map<Register, number>();
   readonly #tiles = new Map<Register, Bits>();
+  /** Not set: touching a tile would end the process. */
+  #configured = false;
   readonly #jumps: Jumps;
   readonly #callees: Callees | undefined;
 
@@ -74,7 +84,7 @@ class Interpreter {
     this.#memory = memory;
     this.#view = new DataView(memory);
     this.#u8 = new Uint8Array(memory);
-    this.#jumps = findJumps(program.instructions);
+    this.#jumps = jumpsOf(program);
     this.#callees = callees;
   }
 
@@ -82,6 +92,7 @@ class Interpreter {
     const { instructions, registers } = this.#program;
     for (let i = 0; i < PARAMETERS; i++) this.#scalars.set(registers[i], parameters[i]);
     for (let at = 0; at < instructions.length; ) at = this.#step(instructions[at], at);
+    if (this.#configured) throw new Error(`'${this.#program.name}' does not release its tiles`);
   }
 
   /** Does one instruction; gives the number of the next. */
@@ -282,6 +293,19 @@ class Interpreter {
 
   #tileOp(o: Instruction): boolean {
     if (!o.op.startsWith("tile")) return false;
+    if (o.op === "tileConfig") {
+      const at = this.#s(o.inputs[0]) + o.offset;
+      if (this.#u8.subarray(at, at + 64).some((byte, i) => byte !== FULL_TILES[i]))
+        throw new Error("tiles are configured for other sizes than those of programs");
+      this.#configured = true;
+      return true;
+    }
+    if (!this.#configured) throw new Error(`'${o.op}' without a configuration of tiles`);
+    if (o.op === "tileRelease") {
+      this.#configured = false;
+      this.#tiles.clear();
+      return true;
+    }
     if (o.op === "tileZero") this.#tiles.set(o.out!, new Bits(TILE_BYTES));
     if (o.op === "tileLoad" || o.op === "tileStore") {
       const [at, stride] = [this.#s(o.inputs[0]) + o.offset, this.#s(o.inputs[1])];
@@ -303,23 +327,17 @@ class Interpreter {
   #tileDot(o: Instruction): void {
     const [a, b, c] = o.inputs.map((r) => this.#tiles.get(r)!);
     const kind = TILE_DOTS[o.imm];
+    if (kind === "bf16") {
+      dotBrainTiles(a, b, c);
+      return;
+    }
     for (let m = 0; m < 16; m++)
       for (let n = 0; n < 16; n++) {
-        let sum = kind === "bf16" ? c.f32[16 * m + n] : c.i32[16 * m + n];
-        if (kind === "bf16")
-          for (let k = 0; k < 32; k++)
-            sum = Math.fround(
-              sum +
-                bfloat16ToNumber(a.u16[32 * m + k]) *
-                  bfloat16ToNumber(b.u16[32 * (k >> 1) + 2 * n + (k & 1)]),
-            );
-        else {
-          const x = kind[0] === "s" ? a.i8 : a.u8;
-          const y = kind[1] === "s" ? b.i8 : b.u8;
-          for (let k = 0; k < 64; k++) sum += x[64 * m + k] * y[64 * (k >> 2) + 4 * n + (k & 3)];
-        }
-        if (kind === "bf16") c.f32[16 * m + n] = sum;
-        else c.i32[16 * m + n] = sum;
+        let sum = c.i32[16 * m + n];
+        const x = kind[0] === "s" ? a.i8 : a.u8;
+        const y = kind[1] === "s" ? b.i8 : b.u8;
+        for (let k = 0; k < 64; k++) sum += x[64 * m + k] * y[64 * (k >> 2) + 4 * n + (k & 3)];
+        c.i32[16 * m + n] = sum;
       }
   }
 
@@ -347,6 +365,27 @@ const either = (first: boolean, a: number, b: number): number => (first ? a : b)
 /** Two products of u8 and s8. */
 const bytePair = (a: Bits, b: Bits, i: number): number =>
   a.u8[2 * i] * b.i8[2 * i] + a.u8[2 * i + 1] * b.i8[2 * i + 1];
+
+/** Denormal numbers count as zero, as inputs and as results. */
+const flushed = (x: number): number => (Math.abs(x) < 2 ** -126 ? 0 * x : x);
+
+/**
+ * TDPBF16PS as Intel's manual has it: the products of the first numbers of the pairs and those of the second are added
+ * up apart, by multiply-adds of one rounding; then both sums, and what the tile held.
+ */
+function dotBrainTiles(a: Bits, b: Bits, c: Bits): void {
+  const [x, y] = [a, b].map(({ u16 }) => Float32Array.from(u16, (bits) => flushed(bfloat16ToNumber(bits))));
+  for (let m = 0; m < 16; m++)
+    for (let n = 0; n < 16; n++) {
+      const sums = [0, 0];
+      for (let k = 0; k < 16; k++)
+        // The product is exact in double precision; whether the sum is rounded twice is next to never seen.
+        for (const i of [0, 1])
+          sums[i] = flushed(Math.fround(sums[i] + x[32 * m + 2 * k + i] * y[32 * k + 2 * n + i]));
+      const sum = flushed(Math.fround(sums[0] + sums[1]));
+      c.f32[16 * m + n] = flushed(Math.fround(flushed(c.f32[16 * m + n]) + sum));
+    }
+}
 
 const brainProduct = (a: Bits, b: Bits, i: number): number =>
   bfloat16ToNumber(a.u16[i]) * bfloat16ToNumber(b.u16[i]);
@@ -427,6 +466,15 @@ function compute(o: Instruction, out: Bits, [a, b, c]: readonly Bits[], lanes: n
   const [kind, f] = meaning;
   const to = out[kind];
   for (let i = 0; i < to.length; i++) to[i] = f(i, a, b, c, o.imm, lanes);
+}
+
+const known = new WeakMap<Program, Jumps>();
+
+/** Found once, as a program often runs for many tiles of work. */
+function jumpsOf(program: Program): Jumps {
+  const jumps = known.get(program) ?? findJumps(program.instructions);
+  known.set(program, jumps);
+  return jumps;
 }
 
 /** For each end, break, if and else, the instruction that it jumps to (to be done is the one behind). */
