@@ -41,6 +41,7 @@ export {
 } from "./api/pipeline_types.ts";
 export type { PrepareInputsOptions } from "./api/prepare_inputs.ts";
 export type { DTypeName, LoadingInfo, ModelFromPretrainedOptions } from "./api/pretrained.ts";
+export type { KernelProfile, Profile } from "./api/profile.ts";
 export type { RandomModelOptions } from "./api/random_model.ts";
 export type { ResizeOptions } from "./api/resize_embeddings.ts";
 export type { SavePretrainedOptions } from "./api/save_pretrained.ts";

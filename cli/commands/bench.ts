@@ -9,6 +9,7 @@ import {
 import { UsageError } from "../errors.ts";
 import { loadModel } from "../model.ts";
 import { addModelFlags, type ModelFlags, wholeNumber } from "../options.ts";
+import { profileLines } from "../profile_table.ts";
 import { ProgressBars } from "../progress.ts";
 
 const EXAMPLES = `
@@ -16,6 +17,7 @@ Examples:
   llava bench
   llava bench --random llava-1.1b --dtype bfloat16
   llava bench --model ./my-checkpoint --threads 4 --json
+  llava bench --random llava-1.1b --dtype q4 --profile
 
 --random makes weights of a published size in memory (llava-1.5-7b, llava-1.1b, llava-0.5b): nothing is downloaded.
 Every figure is the median of the runs. LLAVA_CPU=avx2 (or avx512) shows what other processors would do.`;
@@ -25,6 +27,7 @@ interface BenchFlags extends ModelFlags {
   promptTokens: number;
   newTokens: number;
   runs: number;
+  profile: boolean;
 }
 
 /** Sequences of the batch figure. */
@@ -38,13 +41,16 @@ export function addBench(program: Command): void {
     .option("--random <shape>", "random weights of this size, made in memory")
     .option("--prompt-tokens <n>", "length of the prompt", wholeNumber(1), 600)
     .option("--new-tokens <n>", "tokens after it", wholeNumber(2), 32)
-    .option("--runs <n>", "runs of each figure", wholeNumber(3), 3);
+    .option("--runs <n>", "runs of each figure", wholeNumber(3), 3)
+    .option("--profile", "also show where the time goes, kernel by kernel", false);
   addModelFlags(command).addHelpText("after", EXAMPLES).action(bench);
 }
 
 async function bench(flags: BenchFlags): Promise<void> {
-  const { promptTokens: prompt_tokens, newTokens: new_tokens, runs } = flags;
+  const { promptTokens: prompt_tokens, newTokens: new_tokens, runs, profile } = flags;
   const { model, load_ms } = await load(flags);
+  // Said now, where a device cannot measure it.
+  if (profile) model.watchSteps(undefined);
   const context = model.config.text_config.max_position_embeddings;
   if (prompt_tokens + new_tokens > context) {
     throw new UsageError(
@@ -61,6 +67,7 @@ async function bench(flags: BenchFlags): Promise<void> {
     new_tokens,
     runs,
     sequences: SEQUENCES,
+    profile,
     progress,
   });
   progress("what the device reaches at most");
@@ -122,5 +129,18 @@ function table(result: Result, device: string): string[] {
     ],
     ["memory", `${(memory.peak_rss_bytes / 1e9).toFixed(2)} GB at most`],
   ];
-  return rows.map(([label, text]) => `${pc.bold(label.padEnd(12))}${text}`);
+  const lines = rows.map(([label, text]) => `${pc.bold(label.padEnd(12))}${text}`);
+  if (!result.profile) return lines;
+  return [
+    ...lines,
+    ...profileLines("Where the time of one picture goes", result.profile.vision, limits),
+    ...profileLines(
+      `Where the time of ${prefill.tokens} tokens of a prompt goes`,
+      result.profile.prefill,
+      limits,
+    ),
+    ...profileLines("Where the time of one token after them goes", result.profile.decode, limits),
+    "",
+    "Times are means over the threads. Limits are what loops reach that only read, or only compute.",
+  ];
 }

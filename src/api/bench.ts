@@ -1,7 +1,9 @@
+import type { StepTimes } from "../devices/step_times.ts";
 import { GenerationConfig } from "../generation/configuration_utils.ts";
 import { BaseStreamer } from "../generation/streamers.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { LlavaForConditionalGeneration } from "./modeling_llava.ts";
+import { middleHalf, type Profile, profileOf, spaced } from "./profile.ts";
 import { median, timed } from "./timing.ts";
 
 /** What is measured, and how often. */
@@ -14,6 +16,8 @@ export interface BenchOptions {
   runs: number;
   /** Sequences of the batch figure. */
   sequences: number;
+  /** Also tells where the time goes. */
+  profile?: boolean;
   /** Told what is measured next. */
   progress?: (what: string) => void;
 }
@@ -24,6 +28,8 @@ export interface BenchFigures {
   prefill: { tokens: number; tokens_per_second: number };
   decode: { tokens: number; tokens_per_second: number; context: number };
   batch: { sequences: number; tokens_per_second: number };
+  /** Of one picture, one prompt and one token, where it was asked for. */
+  profile?: { vision: Profile; prefill: Profile; decode: Profile };
 }
 
 /** How fast a model is. Texts do not end before their length. */
@@ -60,12 +66,47 @@ async function measure(model: LlavaForConditionalGeneration, options: BenchOptio
     runs,
     async () => (await timed(() => generate(model, short, new_tokens + 1))) - first,
   );
+  const profile = options.profile ? await measureProfile(model, options, pixel_values, prompt) : undefined;
   return {
     vision: { ms: vision, images_per_second: 1000 / vision },
     prefill: { tokens: prompt_tokens, tokens_per_second: (1000 * prompt_tokens) / prefill },
     decode: { tokens: new_tokens, tokens_per_second: 1000 / decode, context: prompt_tokens + new_tokens },
     batch: { sequences, tokens_per_second: (1000 * sequences * new_tokens) / batch },
+    ...(profile && { profile }),
   };
+}
+
+async function measureProfile(
+  model: LlavaForConditionalGeneration,
+  { new_tokens, progress }: BenchOptions,
+  pixel_values: Tensor,
+  prompt: number[],
+): Promise<BenchFigures["profile"]> {
+  progress?.("where the time goes");
+  const vision = await watched(model, () => model.get_image_features({ pixel_values }));
+  const prefill = await watched(model, () => generate(model, [prompt], 1));
+  const decode = await watched(model, () => generate(model, [prompt], new_tokens + 1));
+  const tokens = middleHalf(spaced(decode).slice(-new_tokens));
+  return {
+    vision: profileOf(spaced(vision), 1),
+    prefill: profileOf(spaced(prefill), 1),
+    decode: profileOf(tokens, tokens.length),
+  };
+}
+
+/** The steps of something. */
+async function watched(
+  model: LlavaForConditionalGeneration,
+  run: () => Promise<unknown>,
+): Promise<StepTimes[]> {
+  const steps: StepTimes[] = [];
+  model.watchSteps((times) => steps.push(times));
+  try {
+    await run();
+  } finally {
+    model.watchSteps(undefined);
+  }
+  return steps;
 }
 
 function promptOf(model: LlavaForConditionalGeneration, length: number, seed = 0): number[] {

@@ -1,11 +1,13 @@
 import type { Device, Value } from "../devices/device.ts";
-import { multiplyAdds, rowMaxima } from "../kernels/probes.ts";
+import { byteDots, multiplyAdds, rowMaxima } from "../kernels/probes.ts";
 import { median, timed } from "./timing.ts";
 
 /** What the device reaches at most, with kernels that do nothing else. */
 export interface DeviceLimits {
   read_bytes_per_second: number;
   peak_ops_per_second: number;
+  /** Of products of 4-bit codes and bytes: what packed weights are multiplied by. */
+  peak_byte_ops_per_second: number;
 }
 
 /** Runs bare loops on a device. */
@@ -22,9 +24,15 @@ export async function deviceLimits(device: Device): Promise<DeviceLimits> {
     timed(() => device.step(() => [device.run(multiplyAdds, { x: small }, { times })])),
   );
   device.free(small);
+  const codes = device.allocate({ dtype: "int32", shape: [tiles, 2 * size] });
+  const bytes = await median(5, () =>
+    timed(() => device.step(() => [device.run(byteDots, { x: codes }, { times })])),
+  );
+  device.free(codes);
   return {
     read_bytes_per_second: (rows * width * 4 * 1000) / read,
     peak_ops_per_second: (2 * tiles * size * times * 1000) / compute,
+    peak_byte_ops_per_second: (8 * tiles * 2 * size * times * 1000) / bytes,
   };
 }
 

@@ -1,5 +1,7 @@
 import { Callable } from "../base/callable.ts";
+import { UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
+import type { StepTimes } from "../devices/step_times.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { ModelOutput } from "../models/model_output.ts";
@@ -298,6 +300,26 @@ export abstract class LlavaPreTrainedModel<
   /** What the device reaches at most. Takes some seconds. */
   deviceLimits(): Promise<DeviceLimits> {
     return deviceLimits(this.runtime.device);
+  }
+
+  /**
+   * Tells where the time of each step goes from now on; not any more, where nobody is given.
+   *
+   * @throws UnsupportedError where the device cannot measure it
+   */
+  watchSteps(told: ((times: StepTimes) => void) | undefined): void {
+    const { device } = this.runtime;
+    if (!device.watch) {
+      throw new UnsupportedError(
+        `a ${device.kind} device cannot tell what its kernels take; a native one can`,
+        {
+          where: "device",
+          got: device.kind,
+          expected: "native",
+        },
+      );
+    }
+    device.watch(told);
   }
 
   /** Gives all memory back. The model cannot be used afterwards. */

@@ -166,6 +166,8 @@ export type ScalarOp =
   | "andImm"
   | "min"
   | "max"
+  /** Time, in counts of a clock that runs the same for all threads: 32 bits, of a fixed rate, from any start. x86 only. */
+  | "clock"
   /** Of 32 bits, unsigned. */
   | "div"
   | "rem";

@@ -78,6 +78,11 @@ export class Builder extends Emitter {
     return count instanceof Argument ? count.read() : count;
   }
 
+  /** The time on a clock that all threads have in common: 32 bits that begin anew every few seconds. x86 only. */
+  clock(): Int {
+    return new Int(this, this.emitTo(this.register("scalar"), "clock", []));
+  }
+
   // Structure
 
   /** Does `body` `count` times (none, where it is zero or negative). */

@@ -43,7 +43,18 @@ export const THREAD = {
   threads: 12,
   /** Address of the system's function that lets other threads run. */
   yield: 16,
+  /** Address of the memory for `LOG`; used by the timed step only. */
+  log: 24,
   bytes: 64,
+} as const;
+
+/** What the timed step notes down, in the clock's counts: when the thread came in, then for each command. */
+export const LOG = {
+  first: 4,
+  /** When the thread had no more tiles to take, and when all threads had none. */
+  worked: 0,
+  finished: 4,
+  bytes: 8,
 } as const;
 
 /** Scratch memory of each thread that programs may use as they like, in bytes. Most of it is never touched. */
@@ -56,19 +67,27 @@ const SPINS = 200;
  * The step program: `fn(shared, commands, thread)`.
  *
  * Leaves early where `abort` is set, within one tile; the counters are then in no defined state.
+ *
+ * @param timed also notes down when each command was done
  */
-export function stepProgram(target: Target): Program {
+export function stepProgram(target: Target, timed = false): Program {
   return program("step", target, [], (b) => {
     const shared = b.cursor(b.argumentBlock);
     const command = b.cursor(b.tile);
     const thread = b.scratch();
     const left = b.variable(thread.readInt(THREAD.commands));
+    const log = timed ? b.cursor(thread.readPointer(THREAD.log)) : undefined;
+    log?.writeInt(0, b.clock());
+    log?.advance(LOG.first);
     b.forever((leave) => {
       leave(left, "==", 0);
       takeTiles(b, shared.pointer, command.pointer, thread.readPointer(THREAD.scratch));
       leave(shared.atomicRead(SHARED.abort), "!=", 0);
+      log?.writeInt(LOG.worked, b.clock());
       barrier(b, shared.pointer, command.pointer, thread.pointer);
       leave(shared.atomicRead(SHARED.abort), "!=", 0);
+      log?.writeInt(LOG.finished, b.clock());
+      log?.advance(LOG.bytes);
       command.advance(COMMAND.bytes);
       left.add(-1);
     });

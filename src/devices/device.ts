@@ -1,6 +1,7 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Kernel, KernelInputs } from "./kernel.ts";
+import type { StepTimes } from "./step_times.ts";
 
 /** What is known of a Value before its numbers are: element type and shape. */
 export interface Spec {
@@ -108,6 +109,12 @@ export interface Device {
 
   /** Gives a living Value's memory back, once the steps that were called before (and the one it is in) are computed. */
   free(value: Value): void;
+
+  /**
+   * Tells where the time of each step goes from now on; not any more, where nobody is given. Steps take a little longer
+   * while somebody is told. Only where the device can measure it.
+   */
+  watch?(told: ((times: StepTimes) => void) | undefined): void;
 
   /** Waits for the steps that were called before, then gives everything back. Later steps are refused. */
   dispose(): Promise<void>;

@@ -67,6 +67,18 @@ export interface VectorForm extends VectorProgram {
   readonly first?: VectorProgram & { readonly bytes: number };
 }
 
+/** What computing a kernel amounts to, for measuring. */
+export interface Cost {
+  /** Tells its uses apart: sizes that do not depend on the number of rows. */
+  readonly use: string;
+  /** Bytes that have to be read and written. */
+  readonly bytes: number;
+  /** Multiplications and additions, each counted. */
+  readonly operations: number;
+  /** What they are done on. Where it is left out: float32. */
+  readonly numbers: "bytes" | "bfloat16";
+}
+
 /**
  * One operation, as data: all that there is to know about it. A device can run any kernel and imports none.
  *
@@ -83,6 +95,8 @@ export interface Kernel<I extends KernelInputs, P> {
   reference(arrays: HostArrays<I>, params: P): void;
   /** The form that machine code and WebAssembly are made from. Without it such devices compute the reference. */
   vector?(inputs: Specs<I>, params: P, target: Target): VectorForm | undefined;
+  /** What it amounts to. Where it is left out: reading the inputs and writing the output once, and no operations. */
+  cost?(inputs: Specs<I>, params: P): Partial<Cost>;
   readonly tolerance: number;
   readonly cases: KernelCases<I, P>;
 }

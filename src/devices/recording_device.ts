@@ -26,6 +26,9 @@ export interface Recording {
   kept: Set<Value>;
   /** Values to be freed after the step. */
   freed: Value[];
+  /** When `step` was called, and when all was noted down, as `performance.now()` counts. */
+  begun: number;
+  noted: number;
 }
 
 /**
@@ -64,7 +67,7 @@ export abstract class RecordingDevice implements Device {
     if (this.#recording) throw new OptionError("a step was begun while another was being recorded");
     this.checkUsable();
     options.signal?.throwIfAborted();
-    const recording: Recording = { commands: [], uploads: new Map(), kept: new Set(), freed: [] };
+    const recording = emptyRecording();
     this.#recording = recording;
     let outputs: readonly Value[];
     try {
@@ -73,6 +76,7 @@ export abstract class RecordingDevice implements Device {
       this.#recording = undefined;
     }
     this.#reduce(recording, outputs);
+    recording.noted = performance.now();
     return this.afterSteps(() => {
       if (options.signal?.aborted) for (const value of recording.freed) this.release(value);
       options.signal?.throwIfAborted();
@@ -165,4 +169,9 @@ export abstract class RecordingDevice implements Device {
     if (!this.#recording) throw new OptionError("kernels can be run inside device.step only");
     return this.#recording;
   }
+}
+
+function emptyRecording(): Recording {
+  const begun = performance.now();
+  return { commands: [], uploads: new Map(), kept: new Set(), freed: [], begun, noted: begun };
 }

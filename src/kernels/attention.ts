@@ -1,6 +1,7 @@
 import type { Spec, Value } from "../devices/device.ts";
 import { type HostArrays, kernel } from "../devices/kernel.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { BYTES } from "../tensor/dtype.ts";
+import { sizeOf, type Tensor } from "../tensor/tensor.ts";
 import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./attention_cases.ts";
 import { attentionProgram, pagedAttentionProgram } from "./attention_program.ts";
 import { blockAttentionProgram, blockFits, blockTiles } from "./block_attention_program.ts";
@@ -205,6 +206,10 @@ export const attention = kernel<RowInputs, AttentionParams>({
       build: (b, args) => attentionProgram(b, args, params, dim),
     };
   },
+  cost: ({ q, k, table }) => ({
+    operations: 4 * (q.shape[0] / table.shape[0]) * sizeOf(q.shape),
+    bytes: 8 * (sizeOf(q.shape) + sizeOf(k.shape)),
+  }),
   tolerance: 2e-6,
   cases: rowCases,
 });
@@ -246,6 +251,16 @@ export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
       tiles: T * params.heads,
       numbers: { sequences },
       build: (b, args) => pagedAttentionProgram(b, args, params, dim, page),
+    };
+  },
+  cost: ({ q, keys, pages, table }) => {
+    const [, kv_heads, page, d] = keys.shape;
+    const [sequences, held] = [table.shape[0], pages.shape[0] * page];
+    // As if all sequences were of one length, and every key in front of a row's own were seen.
+    const seen = held / sequences - q.shape[0] / sequences / 2;
+    return {
+      operations: 4 * seen * sizeOf(q.shape),
+      bytes: 2 * BYTES[keys.dtype] * held * kv_heads * d + 8 * sizeOf(q.shape),
     };
   },
   tolerance: 2e-6,

@@ -48,6 +48,7 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }>({
       },
     };
   },
+  cost: ({ x }) => ({ bytes: 8 * x.shape[0] * x.shape[1] }),
   tolerance: 0,
   cases: {
     list: [

@@ -1,6 +1,6 @@
 import type { Value, WeightDType } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
-import { type DType, fromFloat32, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
+import { BYTES, type DType, fromFloat32, type TypedArray, toFloat32 } from "../tensor/dtype.ts";
 import { normal } from "./cases.ts";
 import { expectRank, expectSize, f32, float32, widened } from "./host.ts";
 import { linearForm } from "./linear_program.ts";
@@ -39,6 +39,15 @@ export const linear = kernel<{ x: Value; weight: Value; bias?: Value }, { rounde
     const [N, K] = weight.shape;
     const shape = { K, N, weight: weight.dtype as WeightDType, bias: bias?.dtype, rounded };
     return linearForm(target, shape, x.shape[0]);
+  },
+  cost({ x, weight }, { rounded }) {
+    const [[T, K], [N]] = [x.shape, weight.shape];
+    return {
+      use: `${weight.dtype} ${K} to ${N}`,
+      bytes: 4 * T * (K + N) + BYTES[weight.dtype] * N * K,
+      operations: 2 * T * N * K,
+      ...(rounded && { numbers: "bfloat16" }),
+    };
   },
   tolerance: 2e-6,
   cases: {

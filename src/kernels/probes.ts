@@ -1,7 +1,8 @@
+import { dot4 } from "../codegen/dots.ts";
 import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
-import { normal } from "./cases.ts";
-import { f32, float32 } from "./host.ts";
+import { int32, integers, normal } from "./cases.ts";
+import { f32, float32, i32 } from "./host.ts";
 import { rowOf } from "./row_programs.ts";
 
 /*
@@ -107,6 +108,54 @@ export const multiplyAdds = kernel<{ x: Value }, { times: number }>({
     ],
     trial: ({ T, D, times }: { T: number; D: number; times: number }, random) => ({
       tensors: { x: normal(random, [T, D]) },
+      params: { times },
+    }),
+  },
+});
+
+/**
+ * y = x + products of bytes, `times` times over: 8 * T * D * times operations in registers, by the fastest instruction
+ * for products of codes up to 15 with bytes. x int32 [T, D] -> int32 [T, D]
+ */
+export const byteDots = kernel<{ x: Value }, { times: number }>({
+  name: "byte_dots",
+  shape: ({ x }) => ({ dtype: "int32", shape: x.shape }),
+  reference({ x, y }, { times }) {
+    const [input, output] = [i32(x), i32(y)];
+    for (let i = 0; i < output.length; i++) output[i] = input[i] + times * 4 * 3 * 5;
+  },
+  vector({ x }, { times }) {
+    const [T, D] = x.shape;
+    return {
+      key: `${D} ${times}`,
+      tiles: T,
+      build(b, args) {
+        const [from, to] = [rowOf(b, args.x, b.tile, D), rowOf(b, args.y, b.tile, D)];
+        const [w, v] = [b.bytes(3), b.bytes(5)];
+        const together = b.target.registers === 32 ? 24 : 10;
+        for (let first = 0; first < D; first += together * b.lanes) {
+          const parts = Array.from({ length: Math.ceil((D - first) / b.lanes) }, (_, p) => {
+            const at = first + p * b.lanes;
+            const lanes = Math.min(b.lanes, D - at);
+            return { at, lanes, sum: b.acc(from.loadI32(4 * at, lanes)) };
+          }).slice(0, together);
+          b.repeat(times, () => {
+            for (const { sum } of parts) dot4(b, sum, w, v, 15);
+          });
+          for (const { at, lanes, sum } of parts) to.store(4 * at, sum, lanes);
+        }
+      },
+    };
+  },
+  tolerance: 0,
+  cases: {
+    list: [
+      { T: 1, D: 1, times: 1 },
+      { T: 3, D: 45, times: 7 },
+      { T: 2, D: 401, times: 30 },
+    ],
+    trial: ({ T, D, times }: { T: number; D: number; times: number }, random) => ({
+      tensors: { x: int32([...integers(random, T * D, -1000, 1000).data].map(Number), T, D) },
       params: { times },
     }),
   },

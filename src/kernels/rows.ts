@@ -36,6 +36,7 @@ export const embedding = kernel<{ ids: Value; weight: Value }>({
       },
     };
   },
+  cost: ({ ids, weight }) => ({ bytes: (4 + BYTES[weight.dtype]) * ids.shape[0] * weight.shape[1] }),
   tolerance: 0,
   cases: {
     list: [
@@ -94,6 +95,7 @@ export const takeRows = kernel<{ x: Value; index: Value }>({
       },
     };
   },
+  cost: ({ x, index }) => ({ bytes: 8 * index.shape[0] * x.shape[1] }),
   tolerance: 0,
   cases: {
     list: [

@@ -399,10 +399,11 @@ describe("general instructions", () => {
     const text = lines((asm) => {
       asm.syscall();
       asm.cpuid();
+      asm.rdtsc();
       asm.xgetbv();
       asm.vzeroupper();
       asm.tilerelease();
     });
-    expect(text).toEqual(["syscall", "cpuid", "xgetbv", "vzeroupper", "tilerelease"]);
+    expect(text).toEqual(["syscall", "cpuid", "rdtsc", "xgetbv", "vzeroupper", "tilerelease"]);
   });
 });

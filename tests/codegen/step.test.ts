@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { commandBytes, writeArguments, writeCommands } from "../../src/codegen/commands.ts";
 import type { Program } from "../../src/codegen/instruction.ts";
 import { program } from "../../src/codegen/ir.ts";
-import { SHARED, stepProgram, THREAD } from "../../src/codegen/step.ts";
+import { LOG, SHARED, stepProgram, THREAD } from "../../src/codegen/step.ts";
 import { avx2, type Target, wasm } from "../../src/codegen/target.ts";
 import { exportName, wasmModule } from "../../src/codegen/wasm/module.ts";
 import { interpret } from "./support/interpret.ts";
@@ -64,6 +64,18 @@ describe("a step", () => {
     });
     expect(counts(memory)).toEqual([101, 101, 101, 1, 1]);
     expect(new DataView(memory).getInt32(AT.scratch, true)).toBe(8);
+  });
+
+  it("notes down when commands are done", () => {
+    const memory = new ArrayBuffer(65536);
+    prepare(memory, 1, 77);
+    const log = 50_000;
+    new DataView(memory).setBigUint64(AT.threads + THREAD.log, BigInt(log), true);
+    interpret(stepProgram(avx2(), true), memory, [AT.shared, AT.commands, AT.threads], () => addTo(avx2()));
+    expect(counts(memory)).toEqual([101, 101, 101, 1, 1]);
+    // The interpreter's clock counts how often it is read.
+    const words = (LOG.first + TILES.length * LOG.bytes) / 4;
+    expect([...new Uint32Array(memory.slice(log, log + 4 * words + 4))]).toEqual([0, 1, 2, 3, 4, 5, 6, 0]);
   });
 
   it("does nothing where it is told to stop", () => {

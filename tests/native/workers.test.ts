@@ -5,6 +5,7 @@ import { afterEach, expect, it } from "vitest";
 import { type Command, commandBytes, writeArguments, writeCommands } from "../../src/codegen/commands.ts";
 import type { Program } from "../../src/codegen/instruction.ts";
 import { program } from "../../src/codegen/ir.ts";
+import { listTimes } from "../../src/devices/native/clock.ts";
 import type { Region } from "../../src/devices/native/memory.ts";
 import { NativeWorkers } from "../../src/devices/native/workers.ts";
 import { withEngine } from "./support.ts";
@@ -70,6 +71,46 @@ withEngine((engine) => {
       expect(numbers.every((n, i) => n === i + round + 32)).toBe(true);
     }
     await pool.run(list, 0);
+  });
+
+  it("tells what each command took, and computes the same", async () => {
+    pool = await NativeWorkers.start(engine, 2);
+    memory = engine.allocate(2 ** 20);
+    const data = 2 ** 18;
+    const args = [memory.address + data, memory.address + data];
+    const code = engine.compile(addOne(1000));
+    const list = setUp(
+      [1, 0, 4].map((tiles) => ({ program: code, args, tiles })),
+      data,
+    );
+    memory.array(Float32Array, data, 4 * L).fill(5);
+    for (const result of [7, 9]) {
+      const { wake, back, worked, waited } = await pool.runTimed(list, 3);
+      expect(memory.array(Float32Array, data, 1)[0]).toBe(result);
+      expect([worked.length, waited.length]).toEqual([3, 3]);
+      const all = [wake, back, ...worked, ...waited];
+      expect(all.every((ms) => ms >= 0 && ms < 15_000)).toBe(true);
+      expect(Math.min(wake, back, worked[0], worked[2])).toBeGreaterThan(0);
+    }
+    await pool.run(list, 3);
+    expect(memory.array(Float32Array, data, 1)[0]).toBe(11);
+  });
+
+  it("makes parts that add up of what threads note down", () => {
+    // Counts of half a millisecond, which begin anew on the way.
+    const [a, b] = [
+      [2 ** 32 - 10, 0, 20, 30, 30],
+      [2 ** 32 - 6, 18, 22, 24, 34],
+    ].map((counts) => Uint32Array.from(counts));
+    const times = listTimes([a, b], 2, { from: 2 ** 32 - 20, to: 40, ms: 30 });
+    expect(times).toEqual({
+      wake: (5 + 7) / 2,
+      worked: Float64Array.of((5 + 12) / 2, (5 + 1) / 2),
+      waited: Float64Array.of((10 + 2) / 2, (0 + 5) / 2),
+      back: (5 + 3) / 2,
+    });
+    const parts = [times.wake, times.back, ...times.worked, ...times.waited];
+    expect(parts.reduce((sum, ms) => sum + ms)).toBe(30);
   });
 
   it("leaves the event loop free, and stops where it is told to", async () => {

@@ -360,6 +360,11 @@ export class Assembler {
     this.byte(0x0f, 0xa2);
   }
 
+  /** edx:eax = the time-stamp counter. */
+  rdtsc(): void {
+    this.byte(0x0f, 0x31);
+  }
+
   xgetbv(): void {
     this.byte(0x0f, 0x01, 0xd0);
   }

@@ -50,6 +50,9 @@ export function lowerScalar(c: Context, instruction: Instruction): boolean {
     case "max":
       lowerChoice(c, CC[">"], out(), a(), c.g(inputs[1]));
       return true;
+    case "clock":
+      lowerClock(c, out());
+      return true;
     case "div":
     case "rem":
       lowerDivision(c, op, out(), a(), c.g(inputs[1]));
@@ -57,6 +60,19 @@ export function lowerScalar(c: Context, instruction: Instruction): boolean {
     default:
       return lowerScalarMemory(c, instruction);
   }
+}
+
+/** The counter counts some 3 in a nanosecond: its lowest bits are left out, so that 32 bits last for 20 s. */
+const CLOCK_BITS_LEFT_OUT = 4;
+
+function lowerClock({ asm }: Context, out: number): void {
+  asm.push(GPR.rdx);
+  asm.rdtsc();
+  asm.shlImm(GPR.rdx, 32);
+  asm.add(GPR.rax, GPR.rdx);
+  asm.shrImm(GPR.rax, CLOCK_BITS_LEFT_OUT);
+  asm.pop(GPR.rdx);
+  asm.mov32(out, GPR.rax);
 }
 
 function lowerSub({ asm }: Context, out: number, a: number, b: number): void {

@@ -33,6 +33,7 @@ export class NativeEngine {
   /** Address of the function that programs are entered by, for other threads. */
   readonly entry: number;
   #step: number | undefined;
+  #timedStep: number | undefined;
 
   constructor(system: System, code: CodeMemory, processor: Processor, target: Target, tilesUnused?: string) {
     this.system = system;
@@ -61,6 +62,12 @@ export class NativeEngine {
   get step(): number {
     this.#step ??= this.compile(stepProgram(this.target));
     return this.#step;
+  }
+
+  /** Address of the one that also notes down when each command was done. */
+  get timedStep(): number {
+    this.#timedStep ??= this.compile(stepProgram(this.target, true));
+    return this.#timedStep;
   }
 
   /** Compiles a program, to be run on the calling thread. */

@@ -1,5 +1,6 @@
 import type { Program } from "../../codegen/instruction.ts";
 import type { Target } from "../../codegen/target.ts";
+import type { ListTimes } from "../step_times.ts";
 import type { Region as AnyRegion, Machine } from "../vector/machine.ts";
 import type { NativeEngine } from "./engine.ts";
 import { MappedFile } from "./mapped_file.ts";
@@ -41,6 +42,10 @@ export class NativeMachine implements Machine {
 
   run(address: number, count: number): Promise<void> {
     return this.#workers.run(address, count);
+  }
+
+  runTimed(address: number, count: number): Promise<ListTimes> {
+    return this.#workers.runTimed(address, count);
   }
 
   abort(): void {

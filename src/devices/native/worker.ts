@@ -15,7 +15,7 @@ export const CONTROL = {
 export interface WorkerStart {
   /** Int32, of `CONTROL.words`. */
   readonly control: SharedArrayBuffer;
-  /** Two float64: address of the commands of the step. */
+  /** Two float64: the addresses of the commands of the step, and of the program that runs them. */
   readonly commands: SharedArrayBuffer;
   readonly words: typeof CONTROL;
   /** How many workers there are. */
@@ -23,9 +23,8 @@ export interface WorkerStart {
   /** Where koffi's module is, and a library that it can load. */
   readonly koffi: string;
   readonly library: string | null;
-  /** Addresses: of the entry function, the step program, and its first and third argument. */
+  /** Addresses: of the entry function, and of the step program's first and third argument. */
   readonly entry: number;
-  readonly step: number;
   readonly shared: number;
   readonly thread: number;
 }
@@ -56,7 +55,7 @@ function live(require: (name: string) => unknown): void {
     if (now === seen) continue;
     seen = now;
     if (Atomics.load(control, stop) !== 0) return;
-    enter(start.step, start.shared, commands[0], start.thread);
+    enter(commands[1], start.shared, commands[0], start.thread);
     if (Atomics.add(control, done, 1) === start.threads - 1) parentPort?.postMessage("done");
   }
 }

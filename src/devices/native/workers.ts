@@ -1,6 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { UnsupportedError } from "../../base/errors.ts";
 import { SCRATCH_BYTES, SHARED, THREAD } from "../../codegen/step.ts";
+import type { ListTimes } from "../step_times.ts";
+import { listTimes, logBytes, openClock } from "./clock.ts";
 import type { NativeEngine } from "./engine.ts";
 import { koffiPath } from "./koffi.ts";
 import type { Region } from "./memory.ts";
@@ -32,14 +34,22 @@ export class NativeWorkers {
   readonly threads: number;
   /** The threads themselves. */
   readonly workers: readonly Worker[];
+  readonly #engine: NativeEngine;
   readonly #memory: Region;
   readonly #control: Int32Array;
   readonly #commands: Float64Array;
   #running: Running | undefined;
   #failure: Error | undefined;
   #disposed: Promise<void> | undefined;
+  #clock: (() => number) | undefined;
 
-  private constructor(workers: Worker[], memory: Region, start: Pick<WorkerStart, "control" | "commands">) {
+  private constructor(
+    engine: NativeEngine,
+    workers: Worker[],
+    memory: Region,
+    start: Pick<WorkerStart, "control" | "commands">,
+  ) {
+    this.#engine = engine;
     this.threads = workers.length;
     this.workers = workers;
     this.#memory = memory;
@@ -69,7 +79,7 @@ export class NativeWorkers {
     const view = new DataView(memory.array(Uint8Array, 0, scratchAt).buffer);
     const shared = {
       control: new SharedArrayBuffer(4 * CONTROL.words),
-      commands: new SharedArrayBuffer(8),
+      commands: new SharedArrayBuffer(16),
     };
     const workers = Array.from({ length: threads }, (_, i) => {
       const thread = SHARED.bytes + i * THREAD.bytes;
@@ -82,7 +92,6 @@ export class NativeWorkers {
         koffi: koffiPath(),
         library: process.platform === "win32" ? "kernel32.dll" : null,
         entry: engine.entry,
-        step: engine.step,
         shared: memory.address,
         thread: memory.address + thread,
       };
@@ -95,7 +104,7 @@ export class NativeWorkers {
       memory.free();
       throw error;
     }
-    return new NativeWorkers(workers, memory, shared);
+    return new NativeWorkers(engine, workers, memory, shared);
   }
 
   /**
@@ -105,6 +114,35 @@ export class NativeWorkers {
    * @throws UnsupportedError where a thread has ended, now or before
    */
   run(address: number, count: number): Promise<void> {
+    return this.#run(address, count, this.#engine.step);
+  }
+
+  /** As `run`, and tells what each command took. */
+  async runTimed(address: number, count: number): Promise<ListTimes> {
+    this.#clock ??= openClock(this.#engine);
+    const clock = this.#clock;
+    const stride = logBytes(count);
+    const memory = this.#engine.allocate(stride * this.threads);
+    try {
+      const view = new DataView(this.#words().buffer);
+      for (let i = 0; i < this.threads; i++) {
+        const thread = SHARED.bytes + i * THREAD.bytes;
+        view.setBigUint64(thread + THREAD.log, BigInt(memory.address + i * stride), true);
+      }
+      const step = this.#engine.timedStep;
+      const [begin, from] = [performance.now(), clock()];
+      await this.#run(address, count, step);
+      const span = { from, to: clock(), ms: performance.now() - begin };
+      const logs = Array.from({ length: this.threads }, (_, i) =>
+        memory.array(Uint32Array, i * stride, stride / 4),
+      );
+      return listTimes(logs, count, span);
+    } finally {
+      memory.free();
+    }
+  }
+
+  #run(address: number, count: number, step: number): Promise<void> {
     if (this.#disposed) throw new UnsupportedError("the compute threads have been disposed of");
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#running) throw new UnsupportedError("a step was begun before the one before it had ended");
@@ -117,6 +155,7 @@ export class NativeWorkers {
       words[thread + THREAD.threads / 4] = this.threads;
     }
     this.#commands[0] = address;
+    this.#commands[1] = step;
     Atomics.store(this.#control, CONTROL.done, 0);
     return new Promise((resolve, reject) => {
       this.#running = { resolve, reject };

@@ -1,5 +1,6 @@
 import type { Program } from "../../codegen/instruction.ts";
 import type { Target } from "../../codegen/target.ts";
+import type { ListTimes } from "../step_times.ts";
 
 /** Typed arrays that memory can be seen as. */
 export type ArrayType<T> = {
@@ -43,6 +44,8 @@ export interface Machine {
    * @param address of a list as `writeCommands` makes it
    */
   run(address: number, count: number): Promise<void>;
+  /** As `run`, and tells what each command took. Only where programs can read a clock. */
+  runTimed?(address: number, count: number): Promise<ListTimes>;
   /** Ends what runs within a tile of work. Its results are undefined then. */
   abort(): void;
   /** Nothing runs from now on. Memory may still be freed. */

@@ -3,16 +3,18 @@ import { program } from "../../codegen/ir.ts";
 import { panelBytes, panelColumns, panelRows, rowsOfPanels } from "../../codegen/panels.ts";
 import { BYTES, type DType, fromFloat32, type TypedArray, toFloat32, viewBytes } from "../../tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../tensor/tensor.ts";
-import { type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
+import { type Device, type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
 import type { HostArrays, KernelInputs, VectorForm, VectorProgram } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
 import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
+import type { StepTimes } from "../step_times.ts";
 import { CommandList } from "./command_list.ts";
 import { type Block, Heap } from "./heap.ts";
 import type { Machine, Region } from "./machine.ts";
 import { PanelLoader } from "./panel_loader.ts";
 import { Placement } from "./placement.ts";
+import { StepWatch } from "./step_watch.ts";
 
 /** Bytes that are read at a time. Regions give no arrays across multiples of 4 GiB, so none across these. */
 const PIECE = 2 ** 30;
@@ -42,6 +44,7 @@ interface Places {
 export class VectorDevice extends RecordingDevice {
   readonly kind: string;
   readonly description: string;
+  readonly watch: Device["watch"];
   readonly #machine: Machine;
   readonly #heap: Heap;
   readonly #list: CommandList;
@@ -49,6 +52,10 @@ export class VectorDevice extends RecordingDevice {
   readonly #living = new Map<Value, Block>();
   /** Compiled programs as commands name them, by kernel and what was built in. */
   readonly #programs = new Map<string, number>();
+  /** The kernel that each command of the list belongs to. */
+  readonly #owners: Command[] = [];
+  #told: ((times: StepTimes) => void) | undefined;
+  #watch: StepWatch | undefined;
   /** What a step's own Values lie in. Grows to the largest step. */
   #passing: Region | undefined;
 
@@ -65,6 +72,11 @@ export class VectorDevice extends RecordingDevice {
       this.#list.clear();
     });
     this.description = description;
+    if (machine.runTimed) this.watch = (told) => this.#tell(told);
+  }
+
+  #tell(told: ((times: StepTimes) => void) | undefined): void {
+    this.#told = told;
   }
 
   get capacity(): number | undefined {
@@ -171,6 +183,8 @@ export class VectorDevice extends RecordingDevice {
     signal?: AbortSignal,
   ): Promise<Tensor[]> {
     try {
+      const watch = this.#told && new StepWatch(recording);
+      this.#watch = watch;
       const ready = recording.commands.map((command) => this.#ready(command));
       const places = this.#place(recording, ready, outputs);
       for (const [value, data] of recording.uploads) {
@@ -178,10 +192,13 @@ export class VectorDevice extends RecordingDevice {
         if (place) place.region.write(place.offset, bytesIn(data));
       }
       await this.#run(ready, places, signal);
+      const computed = performance.now();
       const results = outputs.map((value) => this.#read(value, places));
       for (const value of recording.kept) this.#keepNumbers(value, places);
+      if (watch) this.#told?.(watch.end(computed));
       return results;
     } finally {
+      this.#watch = undefined;
       for (const value of recording.freed) this.release(value);
     }
   }
@@ -225,8 +242,10 @@ export class VectorDevice extends RecordingDevice {
     const runList = async (): Promise<void> => {
       if (list.length > 0) await this.#compute(list, signal);
       list.clear();
+      this.#owners.length = 0;
     };
     list.clear();
+    this.#owners.length = 0;
     let turn = performance.now();
     for (const { command, form } of commands) {
       if (form) {
@@ -234,7 +253,9 @@ export class VectorDevice extends RecordingDevice {
         continue;
       }
       await runList();
+      const begin = performance.now();
       this.#runReference(command, places);
+      this.#watch?.reference(command, begin);
       if (performance.now() - turn < TURN) continue;
       await nextTurn();
       signal?.throwIfAborted();
@@ -248,11 +269,18 @@ export class VectorDevice extends RecordingDevice {
     const abort = (): void => this.#machine.abort();
     signal?.addEventListener("abort", abort);
     try {
-      await this.#machine.run(list.write(), list.length);
+      await this.#runCommands(list.write(), list.length);
     } finally {
       signal?.removeEventListener("abort", abort);
     }
     signal?.throwIfAborted();
+  }
+
+  async #runCommands(address: number, count: number): Promise<void> {
+    const [watch, machine] = [this.#watch, this.#machine];
+    if (!watch || !machine.runTimed || this.#owners.length !== count) return machine.run(address, count);
+    const begin = performance.now();
+    watch.list(this.#owners, await machine.runTimed(address, count), begin);
   }
 
   #ready(command: Command): Ready {
@@ -269,11 +297,12 @@ export class VectorDevice extends RecordingDevice {
 
   #appendProgram(
     list: CommandList,
-    { kernel, inputs, output }: Command,
+    command: Command,
     form: VectorProgram,
     places: Places,
     work: number | undefined,
   ): void {
+    const { kernel, inputs, output } = command;
     const args = new Map<string, number>();
     for (const [name, value] of Object.entries(inputs))
       if (value) args.set(name, this.#address(value, places));
@@ -285,6 +314,7 @@ export class VectorDevice extends RecordingDevice {
       program(kernel.name, this.#machine.target, slots, (b, named) => form.build(b, named)),
     );
     list.append(address, [...args.values()], form.tiles);
+    this.#owners.push(command);
   }
 
   #compiled(key: string, build: () => ReturnType<typeof program>): number {

@@ -53,6 +53,7 @@ export const packedEmbedding = kernel<{ ids: Value; weight: Value }, { format: F
       },
     };
   },
+  cost: ({ ids }, { D }) => ({ bytes: 5 * ids.shape[0] * D }),
   tolerance: 0,
   cases: {
     list: [

@@ -1,6 +1,6 @@
 import type { Value } from "../../devices/device.ts";
 import { kernel } from "../../devices/kernel.ts";
-import { Tensor } from "../../tensor/tensor.ts";
+import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { normal, type Random } from "../cases.ts";
 import { expectRank, expectSize, f32, float32, widened } from "../host.ts";
 import { BLOCK, type FormatName, packedShape, type WeightFormat } from "./format.ts";
@@ -53,6 +53,15 @@ export const packedLinear = kernel<
       N,
       bias: bias?.dtype,
     });
+  },
+  cost({ x, weight }, { format, N }) {
+    const [T, K] = [x.shape[0], columnsOf(x)];
+    return {
+      use: `${format} ${K} to ${N}`,
+      bytes: sizeOf(x.shape) + sizeOf(weight.shape) + 4 * T * N,
+      operations: 2 * T * N * K,
+      numbers: "bytes",
+    };
   },
   tolerance: 2e-6,
   cases: {

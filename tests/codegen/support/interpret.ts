@@ -75,6 +75,8 @@ class Interpreter {
   /** Not set: touching a tile would end the process. */
   #configured = false;
   readonly #jumps: Jumps;
+  /** Counts what has been asked of it. */
+  #clock = 0;
   readonly #callees: Callees | undefined;
 
   constructor(program: Program, memory: ArrayBuffer, callees?: Callees) {
@@ -189,6 +191,8 @@ class Interpreter {
     switch (o.op) {
       case "int":
         return set(o.imm);
+      case "clock":
+        return set(this.#clock++);
       case "move":
         return set(a);
       case "add":

@@ -1,0 +1,78 @@
+import { BYTES } from "../../tensor/dtype.ts";
+import { sizeOf } from "../../tensor/tensor.ts";
+import type { Value } from "../device.ts";
+import type { Command, Recording } from "../recording_device.ts";
+import type { CommandTimes, ListTimes, StepTimes } from "../step_times.ts";
+
+/** Collects where the time of one step goes. */
+export class StepWatch {
+  readonly #recording: Recording;
+  readonly #commands: CommandTimes[] = [];
+  readonly #began = performance.now();
+  #wake = 0;
+  #back = 0;
+  /** Time that lists and references took, by the clock. */
+  #computed = 0;
+
+  constructor(recording: Recording) {
+    this.#recording = recording;
+  }
+
+  /**
+   * A list of commands has been run.
+   *
+   * @param owners the kernel that each command belongs to
+   * @param begin when it was handed over
+   */
+  list(owners: readonly Command[], { wake, back, worked, waited }: ListTimes, begin: number): void {
+    this.#wake += wake;
+    this.#back += back;
+    this.#computed += performance.now() - begin;
+    for (const [i, owner] of owners.entries()) {
+      // A kernel of two programs counts once.
+      const whole = owners[i + 1] !== owner;
+      this.#commands.push(timesOf(owner, worked[i], waited[i], whole));
+    }
+  }
+
+  /** A kernel has been computed by its reference, on the calling thread. */
+  reference(command: Command, begin: number): void {
+    const passed = performance.now() - begin;
+    this.#computed += passed;
+    this.#commands.push(timesOf(command, passed, 0, true));
+  }
+
+  /** @param computedAt when the last command was done */
+  end(computedAt: number): StepTimes {
+    const { begun, noted } = this.#recording;
+    const end = performance.now();
+    return {
+      begin: begun,
+      end,
+      record: noted - begun,
+      prepare: computedAt - this.#began - this.#computed,
+      wake: this.#wake,
+      back: this.#back,
+      read: end - computedAt,
+      commands: this.#commands,
+    };
+  }
+}
+
+function timesOf(command: Command, worked: number, waited: number, whole: boolean): CommandTimes {
+  const { kernel, inputs, params, output } = command;
+  const { use, bytes, operations = 0, numbers = "float32" } = kernel.cost?.(inputs as never, params) ?? {};
+  return {
+    kernel: use === undefined ? kernel.name : `${kernel.name} ${use}`,
+    worked,
+    waited,
+    bytes: whole ? (bytes ?? bytesOf(command, output)) : 0,
+    operations: whole ? operations : 0,
+    numbers,
+  };
+}
+
+function bytesOf({ inputs }: Command, output: Value): number {
+  const values = [...Object.values(inputs), output].filter((value) => value !== undefined);
+  return values.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * BYTES[dtype], 0);
+}

@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { profileLines } from "../../cli/profile_table.ts";
+import { middleHalf, profileOf, spaced } from "../../src/api/profile.ts";
+import type { StepTimes } from "../../src/devices/step_times.ts";
+import { benchModel, LlavaForConditionalGeneration } from "../../src/index.ts";
+
+function step(begin: number, end: number): StepTimes {
+  const times = { bytes: 100, operations: 10, numbers: "float32" as const };
+  const commands = [
+    { kernel: "a", worked: 1, waited: 0.25, ...times },
+    { kernel: "b", worked: 4, waited: 0, ...times },
+    { kernel: "a", worked: 2, waited: 0.5, ...times },
+  ];
+  const rest = end - begin - 7.75 - 1.5;
+  return { begin, end, record: 0.5, prepare: 0.25, read: 0.5, wake: 0.25, back: rest, commands };
+}
+
+test("parts of a profile: kernels by name, the longest first, and all of the time", () => {
+  const steps = spaced([step(0, 10), step(11, 22), step(25, 40), step(41, 51), step(52, 63)]);
+  expect(steps.map(({ between }) => between)).toEqual([0, 1, 3, 1, 1]);
+  // The longest and the shortest step are left out.
+  const middle = middleHalf(steps);
+  expect(middle.map(({ times }) => times.begin)).toEqual([41, 11, 52]);
+  const profile = profileOf(middle, 3);
+  expect(profile.kernels).toEqual([
+    { kernel: "b", times: 1, ms: 4, waiting_ms: 0, bytes: 100, operations: 10, numbers: "float32" },
+    { kernel: "a", times: 2, ms: 3, waiting_ms: 0.75, bytes: 200, operations: 20, numbers: "float32" },
+  ]);
+  expect(profile.ms).toBeCloseTo((11 + 12 + 12) / 3);
+  const { kernels, ms, ...parts } = profile;
+  expect(Object.values(parts).reduce((sum, part) => sum + part)).toBeCloseTo(ms);
+  const limits = { read_bytes_per_second: 2e5, peak_ops_per_second: 1e5, peak_byte_ops_per_second: 1 };
+  const lines = profileLines("here", profile, limits).map((line) => line.trim().split(/ {2,}/));
+  expect(lines[3]).toEqual(["b", "1", "4.00", "34 %", "0.00", "0.0", "0", "13 %"]);
+  expect(lines.at(-1)).toEqual(["all", "11.67", "0.75"]);
+});
+
+test("where the time of a model goes", async () => {
+  const model = await LlavaForConditionalGeneration.from_pretrained("llava-demo", { device: "cpu" });
+  if (model.device !== "native") {
+    // Without a clock in its programs, a device says so.
+    expect(() => model.watchSteps(undefined)).toThrow(/cannot tell/);
+    await model.dispose();
+    return;
+  }
+  const options = { prompt_tokens: 9, new_tokens: 4, runs: 3, sequences: 2 };
+  const { profile } = await benchModel(model, { ...options, profile: true });
+  const { num_hidden_layers } = model.config.text_config;
+  const attention = profile?.decode.kernels.find(({ kernel }) => kernel === "paged_attention");
+  expect(attention?.times).toBe(num_hidden_layers);
+  for (const part of [profile?.vision, profile?.prefill, profile?.decode]) {
+    const { kernels = [], ms = 0, ...parts } = part ?? {};
+    expect(kernels.length).toBeGreaterThan(3);
+    expect(kernels.every(({ ms, bytes, times }) => ms > 0 && bytes > 0 && times >= 1)).toBe(true);
+    const sum = Object.values(parts).reduce((total, value) => total + value, 0);
+    // Of vision and prefill, time between steps is known, too: nothing is left.
+    expect(sum / ms).toBeGreaterThan(0.5);
+    expect(sum / ms).toBeLessThan(1.5);
+  }
+  expect((await benchModel(model, options)).profile).toBeUndefined();
+  await model.dispose();
+}, 60_000);
+
+test("a device that cannot tell says so", async () => {
+  const model = await LlavaForConditionalGeneration.from_pretrained("llava-demo", { device: "reference" });
+  expect(() => model.watchSteps(() => {})).toThrow(/a reference device cannot tell what its kernels take/);
+  await model.dispose();
+});
