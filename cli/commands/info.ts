@@ -58,11 +58,16 @@ function modelLines(model: ModelInfo, free: number): [string, string][] {
     return [`  ${dtype}`, `${gigabytes(bytes)} for the weights${fits}`];
   });
   const side = [model.image_size].flat();
+  const { pictures, prompts } = model.kept_bytes;
   return [
     ["model", model.name],
     ["parts", `${model.vision} and ${model.text}, ${(model.parameters / 1e6).toFixed(1)} million parameters`],
     ["pictures", `${side[0]} x ${side.at(-1)} pixels, ${model.image_tokens} tokens each`],
     ["context", `${model.context} tokens, ${gigabytes(context)} when full`],
+    [
+      "kept",
+      `at most ${gigabytes(pictures)} of pictures and ${gigabytes(prompts)} of prompts, for later questions`,
+    ],
     ["stored as", model.dtype ?? "not said"],
     ...needs,
   ];

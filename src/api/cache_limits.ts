@@ -1,6 +1,5 @@
 import { OptionError } from "../base/errors.ts";
 import type { PromptCacheReport } from "../generation/prompt_cache.ts";
-import type { PagePool } from "../nn/kv_cache.ts";
 import type { PictureCacheReport } from "./picture_cache.ts";
 
 /** Memory for what may be asked for again. */
@@ -50,10 +49,10 @@ export function checkCacheLimits(limits: CacheLimits): CacheLimits {
 /** The limits, with the defaults filled in. */
 export function cacheLimits(
   { pictureCacheBytes, promptCacheBytes }: CacheLimits,
-  { page, pageBytes }: PagePool,
+  bytesPerToken: number,
 ): Required<CacheLimits> {
   return {
     pictureCacheBytes: pictureCacheBytes ?? 256 * MIB,
-    promptCacheBytes: promptCacheBytes ?? Math.min((4096 / page) * pageBytes, 512 * MIB),
+    promptCacheBytes: promptCacheBytes ?? Math.min(4096 * bytesPerToken, 512 * MIB),
   };
 }

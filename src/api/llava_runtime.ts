@@ -73,7 +73,7 @@ export class LlavaRuntime {
     this.root = new LlavaForConditionalGenerationModule(config);
     const { language_model, vision_tower } = this.root.model;
     this.pool = new PagePool(device, language_model.cacheShape);
-    const { promptCacheBytes, pictureCacheBytes } = cacheLimits(limits, this.pool);
+    const { promptCacheBytes, pictureCacheBytes } = cacheLimits(limits, this.pool.pageBytes / this.pool.page);
     // Keys that are turned by the length of their whole sequence are another sequence's no more.
     this.prompts = new PromptCache(this.pool, language_model.keysStay ? promptCacheBytes : 0);
     this.pictures = new PictureCache(

@@ -4,6 +4,7 @@ import { LlavaForConditionalGenerationModule } from "../models/llava/modeling_ll
 import type { Parameter } from "../nn/module.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { cacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { type KeptDType, storageBytes, storageOf } from "./weight_storage.ts";
 
@@ -24,6 +25,8 @@ export interface ModelInfo {
   weights_bytes: Record<KeptDType, number>;
   /** Memory for each token of a conversation. */
   cache_bytes_per_token: number;
+  /** What is kept at most for later calls, where nothing else is asked for: `CacheLimits`. */
+  kept_bytes: { pictures: number; prompts: number };
 }
 
 /** Reads a model's config.json, and nothing else of it. */
@@ -35,6 +38,8 @@ export async function modelInfo(name: string, options: HubOptions = {}): Promise
   const bytesIn = (dtype: KeptDType): number =>
     [...distinct].reduce((sum, entry) => sum + storageBytes(entry, storageOf(entry, "bfloat16", dtype)), 0);
   const { layers, kv_heads, head_dim } = root.model.language_model.cacheShape;
+  const cache_bytes_per_token = 2 * layers * kv_heads * head_dim * BYTES.float32;
+  const kept = cacheLimits({}, cache_bytes_per_token);
   return {
     name,
     vision: config.vision_config.model_type,
@@ -51,7 +56,8 @@ export async function modelInfo(name: string, options: HubOptions = {}): Promise
       q8: bytesIn("q8"),
       q4: bytesIn("q4"),
     },
-    cache_bytes_per_token: 2 * layers * kv_heads * head_dim * BYTES.float32,
+    cache_bytes_per_token,
+    kept_bytes: { pictures: kept.pictureCacheBytes, prompts: kept.promptCacheBytes },
   };
 }
 

@@ -67,26 +67,31 @@ export class PromptCache implements PageKeeper {
    */
   advance(sequence: Sequence, underWay: Set<string>): boolean {
     if (this.limit === 0 || !sequence.shared) return true;
+    if (!this.#goesOn(sequence, underWay)) return false;
+    if (sequence.cache.length === sequence.adopted) this.#count(sequence.adopted);
+    return true;
+  }
+
+  #goesOn(sequence: Sequence, underWay: Set<string>): boolean {
     const { page } = this.#pool;
     const { cache } = sequence;
-    const begins = cache.length === sequence.adopted;
     const last = Math.floor((cache.length + sequence.waiting) / page);
-    const names = sequence.pageNames(last);
     let held = Math.floor(cache.length / page);
+    if (held === last) return true;
+    const adopts = (): boolean => cache.length % page === 0 && sequence.unseen >= page;
+    const names = sequence.pageNames(last);
     let place = this.#find(names.slice(0, held));
-    while (place && cache.length % page === 0 && sequence.unseen >= page) {
+    while (place && adopts()) {
       const next = place.after.get(names[held]);
       if (!next) break;
       sequence.adopt(next.page);
       place = next;
       held++;
     }
-    if (place && held < last) {
-      const next = `${place.id} ${names[held]}`;
-      if (underWay.has(next) && cache.length % page === 0 && sequence.unseen >= page) return false;
-      underWay.add(next);
-    }
-    if (begins) this.#count(sequence.adopted);
+    if (!place || held === last) return true;
+    const next = `${place.id} ${names[held]}`;
+    if (underWay.has(next) && adopts()) return false;
+    underWay.add(next);
     return true;
   }
 
