@@ -66,7 +66,7 @@ export {
 } from "./generation/configuration_utils.ts";
 export type { GenerateOptions } from "./generation/generate_options.ts";
 export { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
-export type { JSONSchema } from "./generation/grammar/json_schema.ts";
+export type { JSONSchema } from "./generation/grammar/schema_keywords.ts";
 export {
   type FilterOptions,
   type LogitsProcess,

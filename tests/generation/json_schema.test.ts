@@ -3,7 +3,8 @@ import addFormats from "ajv-formats";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Automaton } from "../../src/generation/grammar/automaton.ts";
 import { Grammar } from "../../src/generation/grammar/grammar.ts";
-import { type JSONSchema, schemaGrammar } from "../../src/generation/grammar/json_schema.ts";
+import { schemaGrammar } from "../../src/generation/grammar/json_schema.ts";
+import type { JSONSchema } from "../../src/generation/grammar/schema_keywords.ts";
 import {
   AutoProcessor,
   JSONSchemaLogitsProcessor,

@@ -1,120 +1,53 @@
 import type { Grammar, Node } from "./grammar.ts";
+import { anyCharacter } from "./json_characters.ts";
 
-/** Code points from the first to the last. */
-export type CodeRange = readonly [first: number, last: number];
+/** The pieces of JSON texts, in the usual ways to write them. */
+export class JsonText {
+  readonly grammar: Grammar;
+  /** What may stand between tokens: nothing, a space, or a new line with its indentation. */
+  readonly space: Node;
+  readonly comma: Node;
+  /** One character of a string. */
+  readonly character: Node;
+  /** Any string. */
+  readonly string: Node;
 
-const LAST = 0x10ffff;
-/** What a JSON text must escape, and the halves of surrogate pairs, which UTF-8 cannot have. */
-const ESCAPED: readonly CodeRange[] = [
-  [0, 0x1f],
-  [0x22, 0x22],
-  [0x5c, 0x5c],
-  [0xd800, 0xdfff],
-];
-const SHORT_ESCAPES: Readonly<Record<string, string>> = {
-  "\b": "\\b",
-  "\t": "\\t",
-  "\n": "\\n",
-  "\f": "\\f",
-  "\r": "\\r",
-  '"': '\\"',
-  "\\": "\\\\",
-};
-
-/** One character of a JSON string that is of these code points, written as `JSON.stringify` writes it. */
-export function characterOf(grammar: Grammar, ranges: readonly CodeRange[]): Node {
-  const plain = subtract(ranges, ESCAPED).flatMap((range) => utf8(grammar, range));
-  const escaped = ranges.flatMap(([first, last]) => {
-    const codes = [...Array(0x20).keys(), 0x22, 0x5c].filter((code) => code >= first && code <= last);
-    return codes.map((code) => grammar.text(escapeOf(code)));
-  });
-  return grammar.either(...plain, ...escaped);
-}
-
-/** Any character of a JSON string, in any of the ways to write it. */
-export function anyCharacter(grammar: Grammar): Node {
-  const hex = grammar.byte(codes("0123456789abcdefABCDEF"));
-  const unit = grammar.either(
-    grammar.sequence(grammar.byte(codes("0123456789abcefABCEF")), hex, hex, hex),
-    grammar.sequence(grammar.byte(codes("dD")), grammar.range(0x30, 0x37), hex, hex),
-  );
-  const escaped = grammar.sequence(
-    grammar.text("\\"),
-    grammar.either(grammar.byte(codes('"\\/bfnrt')), grammar.sequence(grammar.text("u"), unit)),
-  );
-  const plain = subtract([[0, LAST]], ESCAPED).flatMap((range) => utf8(grammar, range));
-  return grammar.either(...plain, escaped);
-}
-
-function codes(text: string): number[] {
-  return Array.from(text, (char) => char.charCodeAt(0));
-}
-
-function escapeOf(code: number): string {
-  const char = String.fromCharCode(code);
-  return SHORT_ESCAPES[char] ?? `\\u${code.toString(16).padStart(4, "0")}`;
-}
-
-/** The code points that are in none of these ranges. */
-export function complement(ranges: readonly CodeRange[]): CodeRange[] {
-  return subtract([[0, LAST]], ranges);
-}
-
-function subtract(ranges: readonly CodeRange[], without: readonly CodeRange[]): CodeRange[] {
-  return without.reduce<CodeRange[]>(
-    (left, [from, to]) =>
-      left.flatMap(([first, last]) => {
-        if (to < first || from > last) return [[first, last] as const];
-        const parts: CodeRange[] = [];
-        if (first < from) parts.push([first, from - 1]);
-        if (last > to) parts.push([to + 1, last]);
-        return parts;
-      }),
-    [...ranges],
-  );
-}
-
-/** Where the UTF-8 of a code point gets longer. */
-const LENGTHS = [0x80, 0x800, 0x10000, LAST + 1];
-
-/** The UTF-8 of a range of code points. */
-function utf8(grammar: Grammar, [first, last]: CodeRange): Node[] {
-  const nodes: Node[] = [];
-  let from = first;
-  for (const limit of LENGTHS) {
-    if (from >= limit) continue;
-    const to = Math.min(last, limit - 1);
-    if (from > to) break;
-    nodes.push(...sameLength(grammar, encode(from), encode(to)));
-    from = to + 1;
+  constructor(grammar: Grammar) {
+    this.grammar = grammar;
+    const indent = grammar.repeat(grammar.text(" "), 0, 32);
+    this.space = grammar.either(
+      grammar.empty,
+      grammar.text(" "),
+      grammar.sequence(grammar.text("\n"), indent),
+    );
+    this.comma = grammar.sequence(grammar.text(","), this.space);
+    this.character = anyCharacter(grammar);
+    this.string = this.quoted(grammar.repeat(this.character));
   }
-  return nodes;
-}
 
-/** Byte sequences of one length, from the first to the last. */
-function sameLength(grammar: Grammar, low: readonly number[], high: readonly number[]): Node[] {
-  const [a, ...lows] = low;
-  const [b, ...highs] = high;
-  if (lows.length === 0) return [grammar.range(a, b)];
-  const least = lows.map(() => 0x80);
-  const most = lows.map(() => 0xbf);
-  const after = (from: number, to: number, rest: Node[]) =>
-    from > to ? [] : [grammar.sequence(grammar.range(from, to), grammar.either(...rest))];
-  if (a === b) return after(a, b, sameLength(grammar, lows, highs));
-  const whole = (bytes: readonly number[], bound: number) => bytes.every((byte) => byte === bound);
-  const start = whole(lows, 0x80) ? a : a + 1;
-  const end = whole(highs, 0xbf) ? b : b - 1;
-  return [
-    ...(start > a ? after(a, a, sameLength(grammar, lows, most)) : []),
-    ...after(start, end, sameLength(grammar, least, most)),
-    ...(end < b ? after(b, b, sameLength(grammar, least, highs)) : []),
-  ];
-}
+  quoted(inside: Node): Node {
+    return this.grammar.sequence(this.grammar.text('"'), inside, this.grammar.text('"'));
+  }
 
-function encode(code: number): number[] {
-  if (code < 0x80) return [code];
-  if (code < 0x800) return [0xc0 | (code >> 6), 0x80 | (code & 0x3f)];
-  const tail = [0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f)];
-  if (code < 0x10000) return [0xe0 | (code >> 12), ...tail];
-  return [0xf0 | (code >> 18), 0x80 | ((code >> 12) & 0x3f), ...tail];
+  member(name: Node, value: Node): Node {
+    return this.grammar.sequence(name, this.grammar.text(":"), this.space, value);
+  }
+
+  enclosed(open: string, inside: Node, close: string): Node {
+    const { grammar, space } = this;
+    return grammar.sequence(grammar.text(open), space, inside, space, grammar.text(close));
+  }
+
+  listed(items: readonly Node[]): Node {
+    return this.grammar.sequence(...items.flatMap((item, i) => (i > 0 ? [this.comma, item] : [item])));
+  }
+
+  /** One value. */
+  one(value: unknown): Node {
+    if (typeof value !== "object" || value === null) return this.grammar.text(JSON.stringify(value));
+    if (Array.isArray(value))
+      return this.enclosed("[", this.listed(value.map((item) => this.one(item))), "]");
+    const members = Object.entries(value).map(([name, item]) => this.member(this.one(name), this.one(item)));
+    return this.enclosed("{", this.listed(members), "}");
+  }
 }

@@ -1,6 +1,6 @@
 import { OptionError } from "../../base/errors.ts";
 import type { Grammar, Node } from "./grammar.ts";
-import { type CodeRange, characterOf, complement } from "./json_text.ts";
+import { type CodeRange, characterOf, complement } from "./json_characters.ts";
 
 const DIGIT: readonly CodeRange[] = [[0x30, 0x39]];
 const WORD: readonly CodeRange[] = [
