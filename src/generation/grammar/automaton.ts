@@ -110,6 +110,8 @@ export class Automaton {
       }
       case "scan":
         return shape.scanner.distance(shape.text) === 0 ? [rest] : [];
+      case "lazy":
+        return [this.#push(shape.made.expand(), rest)];
       case "byte":
         return [];
     }
@@ -130,7 +132,7 @@ export class Automaton {
     return distance;
   }
 
-  /** Nodes that are made later are repeats and scans of those that were there. */
+  /** Nodes that are made later are made of those that were there, and contain themselves through lazy ones only. */
   #distance(node: Node): number {
     const known = this.#distances.get(node);
     if (known !== undefined) return known;
@@ -170,6 +172,8 @@ export class Automaton {
         return shape.min === 0 ? 0 : shape.min * this.#distance(shape.item);
       case "scan":
         return shape.scanner.distance(shape.text);
+      case "lazy":
+        return shape.made.distance();
     }
   }
 }

@@ -8,6 +8,13 @@ export interface Scanner {
   distance(text: string): number;
 }
 
+/** A node that is made when it is met: those of large automata. */
+export interface Made {
+  expand(): Node;
+  /** How many bytes it needs at least. */
+  distance(): number;
+}
+
 export type Shape =
   | { kind: "empty" }
   /** One byte of a set. */
@@ -17,7 +24,9 @@ export type Shape =
   | { kind: "repeat"; item: Node; min: number; max: number }
   /** A rule by name, for grammars that contain themselves. */
   | { kind: "rule"; rule: { node?: Node } }
-  | { kind: "scan"; scanner: Scanner; text: string };
+  | { kind: "scan"; scanner: Scanner; text: string }
+  /** What is made when it is met. */
+  | { kind: "lazy"; made: Made };
 
 export interface Node {
   readonly id: number;
@@ -30,6 +39,7 @@ const encoder = new TextEncoder();
 export class Grammar {
   readonly #nodes = new Map<string, Node>();
   readonly #scanners = new Map<Scanner, number>();
+  readonly #owners = new Map<object, number>();
   readonly empty: Node = this.#node("empty", { kind: "empty" });
   #rules = 0;
 
@@ -91,6 +101,13 @@ export class Grammar {
     const number = this.#scanners.get(scanner) ?? this.#scanners.size;
     this.#scanners.set(scanner, number);
     return this.#node(`scan ${number} ${text}`, { kind: "scan", scanner, text });
+  }
+
+  /** A node that its owner makes when it is met. @param id the owner's name for it */
+  lazy(owner: object, id: number, made: Made): Node {
+    const number = this.#owners.get(owner) ?? this.#owners.size;
+    this.#owners.set(owner, number);
+    return this.#node(`lazy ${number} ${id}`, { kind: "lazy", made });
   }
 
   #node(key: string, shape: Shape): Node {

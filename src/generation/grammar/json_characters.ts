@@ -1,9 +1,6 @@
+import { type CodeRange, LAST_CODE, subtract } from "./character_sets.ts";
 import type { Grammar, Node } from "./grammar.ts";
 
-/** Code points from the first to the last. */
-export type CodeRange = readonly [first: number, last: number];
-
-const LAST = 0x10ffff;
 /** What a JSON text must escape, and the halves of surrogate pairs, which UTF-8 cannot have. */
 const ESCAPED: readonly CodeRange[] = [
   [0, 0x1f],
@@ -42,7 +39,7 @@ export function anyCharacter(grammar: Grammar): Node {
     grammar.text("\\"),
     grammar.either(grammar.byte(codes('"\\/bfnrt')), grammar.sequence(grammar.text("u"), unit)),
   );
-  const plain = subtract([[0, LAST]], ESCAPED).flatMap((range) => utf8(grammar, range));
+  const plain = subtract([[0, LAST_CODE]], ESCAPED).flatMap((range) => utf8(grammar, range));
   return grammar.either(...plain, escaped);
 }
 
@@ -55,27 +52,16 @@ function escapeOf(code: number): string {
   return SHORT_ESCAPES[char] ?? `\\u${code.toString(16).padStart(4, "0")}`;
 }
 
-/** The code points that are in none of these ranges. */
-export function complement(ranges: readonly CodeRange[]): CodeRange[] {
-  return subtract([[0, LAST]], ranges);
-}
-
-function subtract(ranges: readonly CodeRange[], without: readonly CodeRange[]): CodeRange[] {
-  return without.reduce<CodeRange[]>(
-    (left, [from, to]) =>
-      left.flatMap(([first, last]) => {
-        if (to < first || from > last) return [[first, last] as const];
-        const parts: CodeRange[] = [];
-        if (first < from) parts.push([first, from - 1]);
-        if (last > to) parts.push([to + 1, last]);
-        return parts;
-      }),
-    [...ranges],
-  );
+/** Bytes of the shortest character of a range, as `JSON.stringify` writes it. */
+export function writtenBytes(first: number, last: number): number {
+  const plain = subtract([[first, last]], ESCAPED);
+  if (plain.length > 0) return encode(plain[0][0]).length;
+  const escaped = Array.from({ length: last - first + 1 }, (_, i) => escapeOf(first + i).length);
+  return Math.min(...escaped);
 }
 
 /** Where the UTF-8 of a code point gets longer. */
-const LENGTHS = [0x80, 0x800, 0x10000, LAST + 1];
+const LENGTHS = [0x80, 0x800, 0x10000, LAST_CODE + 1];
 
 /** The UTF-8 of a range of code points. */
 function utf8(grammar: Grammar, [first, last]: CodeRange): Node[] {

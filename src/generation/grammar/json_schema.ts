@@ -1,4 +1,5 @@
 import { OptionError } from "../../base/errors.ts";
+import { Automaton, type State } from "./automaton.ts";
 import type { Grammar, Node } from "./grammar.ts";
 import { JsonText } from "./json_text.ts";
 import { areApart } from "./schema_apart.ts";
@@ -8,11 +9,13 @@ import {
   bounds,
   cannotBeHeld,
   checkKeywords,
+  isAnnotation,
   isOfType,
   type JSONSchema,
   type TypeName,
   typesOf,
 } from "./schema_keywords.ts";
+import { mergeSchemas, textRules } from "./schema_merge.ts";
 import { numberOf } from "./schema_numbers.ts";
 import { stringOf } from "./schema_strings.ts";
 
@@ -31,6 +34,37 @@ export function schemaGrammar(grammar: Grammar, schema: JSONSchema): Node {
   return grammar.sequence(json.space, new Compiler(json, schema).value(schema, "schema", 0));
 }
 
+/** What no value can be: `{ not: {} }`. */
+function isNothing(schema: unknown): boolean {
+  if (typeof schema !== "object" || schema === null || !("not" in schema)) return false;
+  const { not, ...others } = schema;
+  return (
+    saysNothing(others) && (not === true || (typeof not === "object" && not !== null && saysNothing(not)))
+  );
+}
+
+/** Whether every value is of a schema. */
+function saysNothing(schema: unknown): boolean {
+  return typeof schema === "object" && schema !== null && Object.keys(schema).every(isAnnotation);
+}
+
+/** Items with a place of their own, and all others; as drafts from 2020 on write them, or those before. */
+function itemsOf(schema: JSONSchema, where: string): { prefix: unknown[]; items: unknown } {
+  const { items = true, prefixItems, additionalItems } = schema;
+  if (Array.isArray(items) && prefixItems === undefined)
+    return { prefix: items, items: additionalItems ?? true };
+  if (additionalItems !== undefined) throw cannotBeHeld(`${where}.additionalItems`, "where items is no list");
+  return { prefix: prefixItems === undefined ? [] : asList(prefixItems, `${where}.prefixItems`), items };
+}
+
+/** Whether a node is exactly one text, or this among others. */
+function isText(grammar: Grammar, node: Node, text: string): boolean {
+  const automaton = new Automaton(grammar, node);
+  let state: State | null = automaton.start;
+  for (const byte of new TextEncoder().encode(text)) state = state && automaton.step(state, byte);
+  return state?.accepts === true;
+}
+
 class Compiler {
   readonly #json: JsonText;
   readonly #grammar: Grammar;
@@ -47,17 +81,19 @@ class Compiler {
 
   value(given: unknown, where: string, depth: number): Node {
     if (given === true) return this.#any();
+    if (given === false || isNothing(given)) return this.#grammar.either();
     if (depth > DEEPEST || ++this.#count > LARGEST) {
       throw new OptionError(`${where}: the schema is too ${depth > DEEPEST ? "deep" : "large"}`, { where });
     }
     const schema = asSchema(given, where);
     checkKeywords(schema, where);
+    if (schema.allOf !== undefined) return this.#all(schema, where, depth);
     if (schema.$ref !== undefined) return this.#reference(schema, where, depth);
     if ("const" in schema) return this.#enumeration([schema.const], schema, `${where}.const`);
     if (schema.enum !== undefined) {
       return this.#enumeration(asList(schema.enum, `${where}.enum`), schema, `${where}.enum`);
     }
-    const several = ["anyOf", "oneOf", "allOf"].find((keyword) => schema[keyword] !== undefined);
+    const several = ["anyOf", "oneOf"].find((keyword) => schema[keyword] !== undefined);
     if (several) return this.#several(several, schema, where, depth);
     const types = typesOf(schema, where);
     if (!types) return this.#any();
@@ -75,7 +111,7 @@ class Compiler {
       case "number":
         return numberOf(grammar, type === "integer", schema, where);
       case "string":
-        return stringOf(this.#json, schema, where);
+        return stringOf(this.#json, schema, textRules(schema), where);
       case "array":
         return this.#array(schema, where, depth);
       case "object":
@@ -87,10 +123,10 @@ class Compiler {
     const grammar = this.#grammar;
     const { comma } = this.#json;
     const [min, max] = bounds(schema, "minItems", "maxItems", where);
-    const prefix = schema.prefixItems === undefined ? [] : asList(schema.prefixItems, `${where}.prefixItems`);
+    const { prefix, items } = itemsOf(schema, where);
     const first = prefix.map((item, i) => this.value(item, `${where}.prefixItems[${i}]`, depth + 1));
-    const open = schema.items !== false;
-    const more = open ? this.value(schema.items ?? true, `${where}.items`, depth + 1) : grammar.empty;
+    const open = items !== false;
+    const more = open ? this.value(items, `${where}.items`, depth + 1) : grammar.empty;
     const node = (at: number): Node => {
       const item = (value: Node) => (at > 0 ? grammar.sequence(comma, value) : value);
       if (at < first.length && at < max) {
@@ -116,14 +152,15 @@ class Compiler {
     const { additionalProperties: others = true } = schema;
     const { propertyNames } = schema;
     if (names.length === 0) return this.#map(others, propertyNames, where, depth);
-    if (propertyNames !== undefined)
-      throw cannotBeHeld(`${where}.propertyNames`, "beside names that are given");
-    const { json, grammar } = { json: this.#json, grammar: this.#grammar };
+    const [json, grammar] = [this.#json, this.#grammar];
+    const named = propertyNames === undefined ? undefined : this.#names(propertyNames, where, depth);
     const properties = names.map((name) => {
       const own = Object.hasOwn(declared, name);
       const place = own ? `${where}.properties.${name}` : `${where}.additionalProperties`;
       const value = this.value(own ? declared[name] : others, place, depth + 1);
-      return { node: json.member(json.one(name), value), needed: required.includes(name) };
+      const allowed = named === undefined || isText(grammar, named, JSON.stringify(name));
+      const node = allowed ? json.member(json.one(name), value) : grammar.either();
+      return { node, needed: required.includes(name) };
     });
     // From the last one on, since each knows what follows it.
     let [after, begin] = [grammar.empty, grammar.empty];
@@ -141,14 +178,38 @@ class Compiler {
     const [json, grammar] = [this.#json, this.#grammar];
     if (values === false) return json.enclosed("{", grammar.empty, "}");
     const value = this.value(values, `${where}.additionalProperties`, depth + 1);
-    const place = `${where}.propertyNames`;
-    const name =
-      names === undefined
-        ? json.string
-        : this.value({ type: "string", ...asSchema(names, place) }, place, depth + 1);
-    const member = json.member(name, value);
+    const member = json.member(names === undefined ? json.string : this.#names(names, where, depth), value);
     const more = grammar.repeat(grammar.sequence(json.comma, member));
     return json.enclosed("{", grammar.optional(grammar.sequence(member, more)), "}");
+  }
+
+  /** The strings that names may be. */
+  #names(names: unknown, where: string, depth: number): Node {
+    const place = `${where}.propertyNames`;
+    return this.value({ type: "string", ...asSchema(names, place) }, place, depth + 1);
+  }
+
+  /** What is of several schemas at once. */
+  #all(schema: JSONSchema, where: string, depth: number): Node {
+    const { allOf, ...beside } = schema;
+    const place = `${where}.allOf`;
+    const parts = asList(allOf, place);
+    if (parts.length === 0) throw new OptionError(`${place}: expected at least one schema`, { where: place });
+    const own = [beside, ...parts].filter((part) => part !== true && !saysNothing(part));
+    if (own.length === 0) return this.#any();
+    if (own.length === 1) return this.value(own[0], own[0] === beside ? where : `${place}[0]`, depth + 1);
+    if (own.some((part) => part === false || isNothing(part))) return this.#grammar.either();
+    const flat = own.flatMap((part, i) => this.#parts(part, `${place}[${i}]`, depth + 1));
+    return this.value(mergeSchemas(flat, where), where, depth + 1);
+  }
+
+  /** A part of `allOf` without references and parts of its own. */
+  #parts(part: unknown, where: string, depth: number): JSONSchema[] {
+    if (depth > DEEPEST) throw new OptionError(`${where}: the schema is too deep`, { where });
+    const { allOf, $ref, ...schema } = asSchema(part, where);
+    const inside = allOf === undefined ? [] : asList(allOf, `${where}.allOf`);
+    const meant = $ref === undefined ? [] : [this.#target(String($ref), `${where}.$ref`)];
+    return [schema, ...[...inside, ...meant].flatMap((more) => this.#parts(more, where, depth + 1))];
   }
 
   #several(keyword: string, schema: JSONSchema, where: string, depth: number): Node {
@@ -156,7 +217,6 @@ class Compiler {
     const options = asList(schema[keyword], place);
     if (options.length === 0)
       throw new OptionError(`${place}: expected at least one schema`, { where: place });
-    if (keyword === "allOf" && options.length > 1) throw cannotBeHeld(place, "with more than one schema");
     if (keyword === "oneOf" && !areApart(options)) {
       throw cannotBeHeld(place, "where a value may be of several of them; use anyOf");
     }

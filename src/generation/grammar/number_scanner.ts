@@ -11,6 +11,8 @@ export interface NumberBounds {
   maximum?: number;
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
+  /** Of which a number is a multiple, with up to 12 digits after the point. */
+  multipleOf?: number;
 }
 
 /** Numbers within bounds, written without an exponent. */
@@ -20,11 +22,13 @@ export class NumberScanner implements Scanner {
   readonly #least: bigint;
   readonly #most: bigint;
   readonly #fraction: number;
+  readonly #step: bigint;
 
   constructor(bounds: NumberBounds, integer: boolean) {
     this.alphabet = integer ? "-0123456789" : "-.0123456789";
     this.#fraction = integer ? 0 : FRACTION_DIGITS;
     const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = bounds;
+    this.#step = bounds.multipleOf === undefined ? 1n : scaled(bounds.multipleOf).units;
     this.#least = [ceiling(minimum), above(exclusiveMinimum)].reduce<bigint>(larger, -LARGEST);
     this.#most = [floor(maximum), below(exclusiveMaximum)].reduce<bigint>(smaller, LARGEST);
   }
@@ -76,12 +80,23 @@ export class NumberScanner implements Scanner {
   #finest(from: bigint, to: bigint, there: number, point = false): number {
     if (from > to) return Number.POSITIVE_INFINITY;
     for (let places = point ? Math.max(there, 1) : there; places <= this.#fraction; places++) {
-      const unit = 10n ** BigInt(FRACTION_DIGITS - places);
+      const unit = commonMultiple(10n ** BigInt(FRACTION_DIGITS - places), this.#step);
       if (((from + unit - 1n) / unit) * unit > to) continue;
       return places - there + (point || places === 0 ? 0 : 1);
     }
     return Number.POSITIVE_INFINITY;
   }
+}
+
+function commonMultiple(a: bigint, b: bigint): bigint {
+  let [divisor, rest] = [a, b];
+  while (rest > 0n) [divisor, rest] = [rest, divisor % rest];
+  return (a / divisor) * b;
+}
+
+/** Whether all digits of a number are among those that are written. */
+export function isExact(bound: number): boolean {
+  return scaled(bound).exact;
 }
 
 /** Of two numbers the larger; what is not there does not count. */

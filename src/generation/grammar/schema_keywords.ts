@@ -7,16 +7,16 @@ export type JSONSchema = { readonly [keyword: string]: unknown };
 /** Say nothing about which values are right. */
 const ANNOTATIONS = [
   ["title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"],
-  ["$schema", "$id", "$comment", "$defs", "definitions"],
+  ["$schema", "$id", "$comment", "$defs", "definitions", "contentEncoding", "contentMediaType"],
 ].flat();
 
 /** Keywords that speak of values of one type only. */
 export const OF_TYPE = {
   object: ["properties", "required", "additionalProperties", "propertyNames"],
-  array: ["items", "prefixItems", "minItems", "maxItems"],
+  array: ["items", "additionalItems", "prefixItems", "minItems", "maxItems"],
   string: ["minLength", "maxLength", "pattern", "format"],
-  integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"],
-  number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"],
+  integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+  number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
   boolean: [],
   null: [],
 } as const satisfies Record<string, readonly string[]>;
@@ -25,11 +25,15 @@ export type TypeName = keyof typeof OF_TYPE;
 
 const TYPES = Object.keys(OF_TYPE) as TypeName[];
 const COMBINING = ["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"];
+export function isAnnotation(keyword: string): boolean {
+  return ANNOTATIONS.includes(keyword);
+}
+
 const KNOWN = [...new Set([...Object.values(OF_TYPE).flat(), ...COMBINING, ...ANNOTATIONS])];
 
 /** @throws OptionError naming the first keyword that is unknown, or has no meaning where it stands */
 export function checkKeywords(schema: JSONSchema, where: string): void {
-  const keywords = Object.keys(schema).filter((keyword) => !ANNOTATIONS.includes(keyword));
+  const keywords = Object.keys(schema).filter((keyword) => !isAnnotation(keyword));
   const unknown = keywords.find((keyword) => !KNOWN.includes(keyword));
   if (unknown !== undefined) {
     const near = nearest(unknown, KNOWN);
@@ -42,6 +46,7 @@ export function checkKeywords(schema: JSONSchema, where: string): void {
   const [first] = combining;
   // Values that are listed need no type beside them.
   const alone = first === "enum" || first === "const" ? ["type", first] : [first];
+  if (first === "allOf") return;
   const beside = first && keywords.find((keyword) => !alone.includes(keyword));
   if (beside) throw cannotBeHeld(`${where}.${beside}`, `beside ${first}`);
   const types = typesOf(schema, where);

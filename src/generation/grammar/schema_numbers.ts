@@ -1,14 +1,25 @@
+import { OptionError } from "../../base/errors.ts";
 import type { Grammar, Node } from "./grammar.ts";
-import { NumberScanner } from "./number_scanner.ts";
+import { isExact, type NumberBounds, NumberScanner } from "./number_scanner.ts";
 import { finite, type JSONSchema, OF_TYPE } from "./schema_keywords.ts";
 
 /** Numbers that a schema allows. */
 export function numberOf(grammar: Grammar, integer: boolean, schema: JSONSchema, where: string): Node {
-  const bounds = Object.fromEntries(
+  const bounds: NumberBounds = Object.fromEntries(
     OF_TYPE.number
       .filter((keyword) => schema[keyword] !== undefined)
       .map((keyword) => [keyword, finite(schema[keyword], `${where}.${keyword}`)]),
   );
+  const { multipleOf } = bounds;
+  if (multipleOf !== undefined && !(multipleOf > 0 && multipleOf < 1e15 && isExact(multipleOf))) {
+    throw new OptionError(
+      `${where}.multipleOf: expected a number above 0, of 15 digits and 12 after the point`,
+      {
+        where: `${where}.multipleOf`,
+        got: multipleOf,
+      },
+    );
+  }
   if (Object.keys(bounds).length > 0) return grammar.scan(new NumberScanner(bounds, integer));
   const digit = grammar.range(0x30, 0x39);
   const sign = grammar.optional(grammar.text("-"));

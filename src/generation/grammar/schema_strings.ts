@@ -1,38 +1,65 @@
 import { OptionError } from "../../base/errors.ts";
-import { FORMATS } from "./formats.ts";
+import { complement } from "./character_sets.ts";
+import { FORMATS, NAMES_OF_PATTERNS } from "./formats.ts";
 import type { Node } from "./grammar.ts";
 import type { JsonText } from "./json_text.ts";
-import { patternOf } from "./pattern.ts";
-import { bounds, cannotBeHeld, type JSONSchema } from "./schema_keywords.ts";
+import { type Language, Languages } from "./language.ts";
+import { LanguageText } from "./language_text.ts";
+import { patternLanguage } from "./pattern.ts";
+import { bounds, type JSONSchema } from "./schema_keywords.ts";
 
-/** Strings that a schema allows. */
-export function stringOf(json: JsonText, schema: JSONSchema, where: string): Node {
-  const { pattern, format } = schema;
+/** Strings that a schema allows. @param parts schemas whose patterns and formats hold as well */
+export function stringOf(
+  json: JsonText,
+  schema: JSONSchema,
+  parts: readonly JSONSchema[],
+  where: string,
+): Node {
   const [min, max] = bounds(schema, "minLength", "maxLength", where);
+  const languages = new Languages();
+  const all = [schema, ...parts];
+  const beside = all.some(({ pattern }) => pattern !== undefined);
+  const rules = all.flatMap((part) => rulesOf(languages, part, beside, where));
   const counted = min > 0 || max < Number.POSITIVE_INFINITY;
-  if (pattern !== undefined || format !== undefined) {
-    if (counted) throw cannotBeHeld(`${where}.minLength`, "beside a pattern or format");
-    if (pattern !== undefined && format !== undefined)
-      throw cannotBeHeld(`${where}.format`, "beside a pattern");
-    return json.quoted(patternOf(json.grammar, patternText(schema, where), `${where}.pattern`));
+  if (rules.length === 0) {
+    return counted ? json.quoted(json.grammar.repeat(json.character, min, max)) : json.string;
   }
-  if (!counted) return json.string;
-  return json.quoted(json.grammar.repeat(json.character, min, max));
+  if (counted) rules.push(languages.repeat(languages.chars(complement([])), min, max));
+  return json.quoted(new LanguageText(json.grammar, languages).node(languages.both(...rules)));
 }
 
-function patternText({ pattern, format }: JSONSchema, where: string): string {
-  if (typeof pattern === "string") return pattern;
+/** What a schema's pattern and format say. @param beside whether there is a pattern, here or beside it */
+function rulesOf(
+  languages: Languages,
+  { pattern, format }: JSONSchema,
+  beside: boolean,
+  where: string,
+): Language[] {
+  const rules: Language[] = [];
   if (pattern !== undefined) {
-    throw new OptionError(`${where}.pattern: expected a string`, { where: `${where}.pattern`, got: pattern });
+    if (typeof pattern !== "string") {
+      throw new OptionError(`${where}.pattern: expected a string`, {
+        where: `${where}.pattern`,
+        got: pattern,
+      });
+    }
+    rules.push(patternLanguage(languages, pattern, `${where}.pattern`));
   }
-  if (typeof format === "string" && Object.hasOwn(FORMATS, format)) return FORMATS[format];
+  const text = format === undefined ? undefined : formatPattern(format, beside, where);
+  if (text !== undefined) rules.push(patternLanguage(languages, text, `${where}.format`));
+  return rules;
+}
+
+/** @returns undefined where the pattern beside it says all */
+function formatPattern(format: unknown, beside: boolean, where: string): string | undefined {
+  if (typeof format === "string" && Object.hasOwn(FORMATS, format)) {
+    const { plain, any = plain } = FORMATS[format];
+    return beside ? any : plain;
+  }
+  if (beside && NAMES_OF_PATTERNS.includes(String(format))) return undefined;
   const known = Object.keys(FORMATS);
   throw new OptionError(
     `${where}.format: ${JSON.stringify(format)} cannot be held; there are ${known.join(", ")}`,
-    {
-      where: `${where}.format`,
-      expected: known,
-      got: format,
-    },
+    { where: `${where}.format`, expected: known, got: format },
   );
 }
