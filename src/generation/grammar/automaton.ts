@@ -17,7 +17,8 @@ export interface State {
   readonly ends: boolean;
   /** Ways to go on, each with a byte or a scanner at its top. */
   readonly stacks: readonly Stack[];
-  readonly next: Map<number, State | null>;
+  /** What was met after it, by the byte. */
+  readonly next: (State | null | undefined)[];
 }
 
 /**
@@ -40,12 +41,33 @@ export class Automaton {
 
   /** The state after one more byte; null where the byte cannot follow. */
   step(state: State, byte: number): State | null {
-    const known = state.next.get(byte);
+    const known = state.next[byte];
     if (known !== undefined) return known;
     const after = state.stacks.flatMap((stack) => this.#consume(stack, byte));
     const next = after.length > 0 ? this.#state(after) : null;
-    state.next.set(byte, next);
+    state.next[byte] = next;
     return next;
+  }
+
+  /** How much is kept. */
+  get size(): number {
+    return this.#states.size + this.#stacks.size;
+  }
+
+  /** A state that cannot be told from this one within so many bytes: counts beyond them are left out. */
+  coarse(state: State, bytes: number): State {
+    const stacks = state.stacks.map((stack) => this.#coarse(stack, bytes));
+    if (stacks.every((stack, i) => stack === state.stacks[i])) return state;
+    return this.#state(state.accepts ? [...stacks, null] : stacks);
+  }
+
+  #coarse(stack: Stack, bytes: number): Stack {
+    const { node, rest } = stack;
+    const { shape } = node;
+    const below = rest && this.#coarse(rest, bytes);
+    const far = shape.kind === "repeat" && shape.min === 0 && shape.max > bytes;
+    const own = far ? this.#grammar.repeat(shape.item) : node;
+    return own === node && below === rest ? stack : this.#push(own, below);
   }
 
   /** The stacks after a byte; `null` is the end of the text. */
@@ -80,7 +102,7 @@ export class Automaton {
     const own = [...ready.values()];
     const distances = own.map((stack) => this.#stackDistance(stack));
     const distance = accepts ? 0 : Math.min(...distances);
-    const state = { accepts, distance, ends: own.length === 0, stacks: own, next: new Map() };
+    const state = { accepts, distance, ends: own.length === 0, stacks: own, next: new Array(256) };
     this.#states.set(key, state);
     return state;
   }

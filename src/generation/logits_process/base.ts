@@ -64,7 +64,7 @@ export function editRows(
     });
   }
   const ids = plainIds(input_ids);
-  const out = Float32Array.from(toFloat32(scores.dtype, scores.data));
+  const out = new Float32Array(toFloat32(scores.dtype, scores.data));
   for (let row = 0; row < rows; row++) {
     edit(out.subarray(row * width, (row + 1) * width), ids.subarray(row * length, (row + 1) * length), row);
   }
