@@ -67,7 +67,7 @@ export async function imageFeatures(
       const states: Value[] = wanted.states.map((i) => trace.hidden_states[i]);
       return [result.features, result.tower.last_hidden_state, ...states, ...(trace.attentions ?? [])];
     },
-    { signal: options.signal },
+    { signal: options.signal, prompt: true },
   );
   const hidden_states: (Tensor | null)[] = trace.hidden_states.map(() => null);
   for (const [i, state] of wanted.states.entries()) hidden_states[state] = asSequences(rest[i], layout);

@@ -217,7 +217,7 @@ export class LlavaRuntime {
     const trace: Trace = { hidden_states: [] };
     const [features] = await this.device.step(
       () => [this.imageFeatures(pixel_values, selection, options, trace).features],
-      { signal },
+      { signal, prompt: true },
     );
     return features;
   }

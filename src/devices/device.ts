@@ -46,6 +46,13 @@ export function isWeightDType(dtype: DType): dtype is WeightDType {
   return dtype === "float32" || dtype === "float16" || dtype === "bfloat16";
 }
 
+/** How a step is computed. */
+export interface StepOptions {
+  signal?: AbortSignal;
+  /** Its rows are those of prompts or pictures: `Device.expands` where that is faster. */
+  prompt?: boolean;
+}
+
 /**
  * Something that computes. All model code runs inside the synchronous `record` of one `step`; kernels that are
  * run there are only noted down, and computed when it returns.
@@ -62,6 +69,10 @@ export interface Device {
   readonly threads: number;
   /** Products of bfloat16 are faster here than those of float32: of pairs, or by matrix tiles. */
   readonly multipliesPairs: boolean;
+  /** Products of packed weights with many rows are faster here where weights are expanded to bfloat16. */
+  readonly multipliesExpanded: boolean;
+  /** Inside a step: whether packed weights are to be expanded. It is so for all rows of a step, however many there are. */
+  readonly expands: boolean;
   /** Bytes that are held for Values now. */
   readonly bytes: number;
   /** Bytes that it can ever hold, where its kind has a limit below that of the machine. */
@@ -76,7 +87,7 @@ export interface Device {
    * @throws `signal.reason`, where it is aborted before or between kernels. In-place kernels may have run by then.
    * @throws OptionError where a Value is used after its end, or the device was disposed
    */
-  step(record: () => readonly Value[], options?: { signal?: AbortSignal }): Promise<Tensor[]>;
+  step(record: () => readonly Value[], options?: StepOptions): Promise<Tensor[]>;
 
   /**
    * Notes a kernel down and gives the handle of its output. Only inside a step.

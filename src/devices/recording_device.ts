@@ -1,7 +1,14 @@
 import { OptionError, ShapeError } from "../base/errors.ts";
 import type { TypedArray } from "../tensor/dtype.ts";
 import { sizeOf, type Tensor } from "../tensor/tensor.ts";
-import { type Device, type Spec, Value, type WeightDType, type WeightSource } from "./device.ts";
+import {
+  type Device,
+  type Spec,
+  type StepOptions,
+  Value,
+  type WeightDType,
+  type WeightSource,
+} from "./device.ts";
 import type { Kernel, KernelInputs } from "./kernel.ts";
 import { neededCommands } from "./liveness.ts";
 
@@ -26,6 +33,8 @@ export interface Recording {
   kept: Set<Value>;
   /** Values to be freed after the step. */
   freed: Value[];
+  /** Its rows are those of prompts or pictures. */
+  prompt: boolean;
   /** When `step` was called, and when all was noted down, as `performance.now()` counts. */
   begun: number;
   noted: number;
@@ -40,12 +49,17 @@ export abstract class RecordingDevice implements Device {
   abstract readonly description: string;
   abstract readonly threads: number;
   abstract readonly multipliesPairs: boolean;
+  abstract readonly multipliesExpanded: boolean;
   abstract readonly bytes: number;
   /** A view's numbers are those of the Value it was made from. */
   readonly #origins = new WeakMap<Value, Value>();
   #recording: Recording | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #disposed = false;
+
+  get expands(): boolean {
+    return this.multipliesExpanded && this.#recording?.prompt === true;
+  }
 
   abstract allocate(spec: Spec): Value;
   abstract load(source: WeightSource, dtype: WeightDType | "uint8", layout?: "panels"): Promise<Value>;
@@ -63,11 +77,11 @@ export abstract class RecordingDevice implements Device {
   /** Gives everything back. Nothing is being computed. */
   protected abstract close(): Promise<void> | void;
 
-  async step(record: () => readonly Value[], options: { signal?: AbortSignal } = {}): Promise<Tensor[]> {
+  async step(record: () => readonly Value[], options: StepOptions = {}): Promise<Tensor[]> {
     if (this.#recording) throw new OptionError("a step was begun while another was being recorded");
     this.checkUsable();
     options.signal?.throwIfAborted();
-    const recording = emptyRecording();
+    const recording = emptyRecording(options.prompt);
     this.#recording = recording;
     let outputs: readonly Value[];
     try {
@@ -171,7 +185,7 @@ export abstract class RecordingDevice implements Device {
   }
 }
 
-function emptyRecording(): Recording {
+function emptyRecording(prompt = false): Recording {
   const begun = performance.now();
-  return { commands: [], uploads: new Map(), kept: new Set(), freed: [], begun, noted: begun };
+  return { commands: [], uploads: new Map(), kept: new Set(), freed: [], prompt, begun, noted: begun };
 }

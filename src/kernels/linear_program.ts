@@ -5,8 +5,8 @@ import type { Argument, Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
 import type { VectorForm } from "../devices/kernel.ts";
 import { BYTES } from "../tensor/dtype.ts";
+import { floatPanels } from "./float_panels.ts";
 import { loadFloat } from "./floats.ts";
-import { tileForm } from "./linear_tiles_program.ts";
 import { inputForm } from "./panel_input_program.ts";
 import {
   inputPanel,
@@ -20,6 +20,7 @@ import {
 } from "./panel_units.ts";
 import type { Args } from "./row_programs.ts";
 import { multiplyInTileOrder, type Part, VECTOR_ROWS } from "./tile_order.ts";
+import { tileForm } from "./tile_product.ts";
 
 /** Units that are multiplied in one go: so much of a weight panel stays in the nearest cache. */
 const SLICE = 256;
@@ -35,7 +36,8 @@ export function linearForm(target: Target, shape: LinearShape, rows: number): Ve
   const { K, N, weight, bias, rounded } = shape;
   const key = `${K} ${N} ${weight} ${bias} ${rounded}`;
   const tiles = multipliesTiles(target, shape);
-  if (tiles && rows > VECTOR_ROWS) return tileForm(target, shape, rows);
+  if (tiles && rows > VECTOR_ROWS)
+    return tileForm(target, { K, N, bias, panels: floatPanels(target, shape) }, rows);
   const first = inputForm(target, shape, rows);
   const R = inputPanel(target);
   if (rows <= R)

@@ -1,4 +1,5 @@
 import type { Value } from "../devices/device.ts";
+import { expandedLinear } from "../kernels/formats/expanded_linear.ts";
 import type { FormatName } from "../kernels/formats/format.ts";
 import { FORMATS } from "../kernels/formats/formats.ts";
 import { packedLinear } from "../kernels/formats/packed_linear.ts";
@@ -30,13 +31,20 @@ export class ProductInput {
   }
 }
 
-/** x W^T + b, of a packed weight [N, K]. [T, K] -> [T, N] */
+/**
+ * x W^T + b, of a packed weight [N, K]. [T, K] -> [T, N]. Where the device expands weights in this step, the input is
+ * rounded to bfloat16 instead of 8 bits.
+ */
 export function packedProduct(
   input: ProductInput,
   weight: Parameter,
   format: FormatName,
   bias: Parameter | undefined,
 ): Value {
+  const params = { format, N: weight.shape[0] };
+  const { x } = input;
+  if (x.device.expands)
+    return x.device.run(expandedLinear, { x, weight: weight.value, bias: bias?.value }, params);
   const inputs = { x: input.rounded(format), weight: weight.value, bias: bias?.value };
-  return input.x.device.run(packedLinear, inputs, { format, N: weight.shape[0] });
+  return x.device.run(packedLinear, inputs, params);
 }

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { OptionError } from "../../src/base/errors.ts";
+import { avx512, type Target } from "../../src/codegen/target.ts";
 import { openEngine } from "../../src/devices/native/engine.ts";
+import { descriptionOf } from "../../src/devices/native/open_native_node.ts";
 import {
   chooseTarget,
   cpuLevel,
@@ -128,6 +130,20 @@ describe("the choice of instructions", () => {
     expect(tilesUnused({ ...full, fp16: false }, "amx", undefined)).toMatch(/other instructions are missing/);
     expect(tilesUnused(full, "amx", { ...right, bytes: false })).toBe("they multiply bytes wrongly");
     expect(tilesUnused(full, "amx", { ...right, pairs: false })).toMatch(/an unknown order/);
+  });
+
+  it("is told to people", () => {
+    const tiles = avx512({ vnni: true, bf16: true, fp16: true, amx: true });
+    const told = (target: Target, tilesUnused?: string): string =>
+      descriptionOf({ target, processor: full, tilesUnused }, 2);
+    expect(told(tiles)).toBe(
+      "avx512 and amx machine code on 2 threads (Intel(R) Xeon(R)); pictures in q8 and q4 are multiplied in bfloat16",
+    );
+    expect(told(avx512(), "instructions are restricted to avx512")).toBe(
+      "avx512 machine code on 2 threads (Intel(R) Xeon(R)); " +
+        "matrix tiles are left unused, because instructions are restricted to avx512",
+    );
+    expect(told(avx512())).toBe("avx512 machine code on 2 threads (Intel(R) Xeon(R))");
   });
 
   it("says why there is none", () => {

@@ -1,6 +1,6 @@
 import { physicalCores } from "../cores_node.ts";
 import { VectorDevice } from "../vector/vector_device.ts";
-import { openEngine } from "./engine.ts";
+import { type NativeEngine, openEngine } from "./engine.ts";
 import { NativeMachine } from "./native_machine.ts";
 import { NativeWorkers } from "./workers.ts";
 
@@ -24,14 +24,19 @@ export async function openNativeDevice(
   if ("reason" in engine) return engine;
   const threads = options.threads ?? physicalCores();
   const workers = await NativeWorkers.start(engine, threads);
-  const { name } = engine.processor;
-  const { target } = engine;
+  return new VectorDevice("native", new NativeMachine(engine, workers), descriptionOf(engine, threads));
+}
+
+/** One line for people. */
+export function descriptionOf(
+  { target, processor, tilesUnused }: Pick<NativeEngine, "target" | "processor" | "tilesUnused">,
+  threads: number,
+): string {
   const instructions = target.amx ? `${target.name} and amx` : target.name;
-  const without = engine.tilesUnused ? `; matrix tiles are left unused: ${engine.tilesUnused}` : "";
   const plural = threads === 1 ? "thread" : "threads";
-  return new VectorDevice(
-    "native",
-    new NativeMachine(engine, workers),
-    `${instructions} machine code on ${threads} ${plural} (${name})${without}`,
-  );
+  const notes = [
+    target.bf16Tiles && "pictures in q8 and q4 are multiplied in bfloat16",
+    tilesUnused && `matrix tiles are left unused, because ${tilesUnused}`,
+  ].filter(Boolean);
+  return [`${instructions} machine code on ${threads} ${plural} (${processor.name})`, ...notes].join("; ");
 }

@@ -88,6 +88,10 @@ export class VectorDevice extends RecordingDevice {
     return bf16Dot || bf16Tiles;
   }
 
+  get multipliesExpanded(): boolean {
+    return this.#machine.target.bf16Tiles;
+  }
+
   get threads(): number {
     return this.#machine.threads;
   }

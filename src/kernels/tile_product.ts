@@ -1,6 +1,6 @@
 import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
-import { panelBytes, panelRows } from "../codegen/panels.ts";
+import { panelRows } from "../codegen/panels.ts";
 import type { Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
 import {
@@ -14,22 +14,22 @@ import {
   tileConfig,
 } from "../codegen/tiles.ts";
 import type { VectorForm } from "../devices/kernel.ts";
-import { BYTES } from "../tensor/dtype.ts";
+import { BYTES, type DType } from "../tensor/dtype.ts";
 import { loadFloat } from "./floats.ts";
 import { vectorsOf } from "./formats/packed_blocks.ts";
-import type { LinearShape } from "./panel_units.ts";
 import type { Args } from "./row_programs.ts";
 import { SLICE, TILE_COLUMNS, type TileCut, tileInput } from "./tile_input_program.ts";
 
 /*
- * Products of bfloat16 by AMX, straight from panels: 16 pairs of columns of a panel are two tiles that lie beside each
- * other, 128 bytes from row to row. Two tiles of x and two of the weight are multiplied at a time, into four of sums.
+ * Products of bfloat16 by AMX. The weight comes in panels: 16 pairs of columns of a panel's 32 rows are two tiles that lie
+ * beside each other, 128 bytes from row to row. Two tiles of x and two of the weight are multiplied at a time, into four
+ * of sums.
  */
 
 /** Tiles of rows of a chunk at most: their sums and a slice of the input stay in the thread's second cache. */
 const MOST_TILES = 38;
 
-/** Up to so many tiles of rows, a weight is read once and for all columns: there is nothing to keep in a cache. */
+/** Up to so many tiles of rows, panels in memory are read once, for all columns: there is nothing to keep in a cache. */
 const FEW_TILES = 2;
 
 /** Panels that a tile of work multiplies at most. The more there are, the less often the input is fetched. */
@@ -46,37 +46,68 @@ const PANEL_LINES = 16;
 
 const LINE = 64;
 
-/** Scratch memory: some numbers, the configuration, the end of a panel, the sums [panels][tiles of rows][2] tiles. */
-const NOTES = { count: 0, first: 4, group: 8, panels: 12, done: 16 } as const;
+/** Bytes of two tiles of a panel. */
+export const PAIR_BYTES = 2 * TILE_BYTES;
+
+/** Scratch memory: some numbers, the configuration, a slice of a panel, the sums [panels][tiles of rows][2] tiles. */
+const NOTES = { count: 0, first: 4, group: 8, panels: 12, done: 16, left: 20 } as const;
 const CONFIG = 64;
-const TAIL = CONFIG + TILE_CONFIG_BYTES;
-const SUMS = TAIL + 2 * TILE_BYTES;
+const PANEL = CONFIG + TILE_CONFIG_BYTES;
+const SUMS = PANEL + SLICE * PAIR_BYTES;
+
+/** Where a weight's panels come from. */
+export interface TilePanels {
+  /** Names all that is built in. */
+  readonly key: string;
+  /** They lie in memory as tiles are loaded. Otherwise a slice is made in scratch memory when it is needed. */
+  readonly ready: boolean;
+  /** Bytes of a panel, and of those of its columns that a tile has. */
+  readonly bytes: number;
+  readonly tileBytes: number;
+  /**
+   * Makes what does not lie in memory as it is to be loaded.
+   *
+   * @param w the slice of the panel
+   * @param to scratch memory of a slice
+   * @returns how many of the last tiles of the slice lie there, and not in the panel
+   */
+  make(b: Builder, w: Cursor, slice: Slice, to: Cursor, left: () => Int): number;
+}
+
+/** A product with panels. */
+export interface TileShape {
+  readonly K: number;
+  readonly N: number;
+  /** undefined: no bias. */
+  readonly bias: DType | undefined;
+  readonly panels: TilePanels;
+}
 
 /** What a program is built for. */
 interface TileWork {
   readonly b: Builder;
   readonly args: Args;
-  readonly shape: LinearShape;
+  readonly shape: TileShape;
   readonly cut: TileCut;
   /** Panels of a tile of work; the last may have fewer. */
   readonly group: number;
 }
 
-/** y = x W^T (+ bias) for a weight in panels of pairs, x rounded to bfloat16. */
-export function tileForm(target: Target, shape: LinearShape, rows: number): VectorForm {
-  const { K, N, weight, bias } = shape;
+/** y = x W^T (+ bias), x rounded to bfloat16. */
+export function tileForm(target: Target, shape: TileShape, rows: number): VectorForm {
+  const { K, N, bias, panels } = shape;
   const columns = Math.ceil(K / TILE_COLUMNS);
   const tiles = Math.ceil(rows / TILE_ROWS);
-  const few = tiles <= FEW_TILES;
+  const once = panels.ready && tiles <= FEW_TILES;
   const chunks = Math.ceil(tiles / MOST_TILES);
   const height = Math.ceil(tiles / chunks);
-  const panels = Math.ceil(N / panelRows(target));
-  const group = Math.max(1, Math.min(MOST_PANELS, Math.floor(panels / ENOUGH_WORK)));
-  const cut = { K, columns, slice: few ? columns : SLICE, rows: tiles, height };
+  const all = Math.ceil(N / panelRows(target));
+  const group = Math.max(1, Math.min(MOST_PANELS, Math.floor(all / ENOUGH_WORK)));
+  const cut = { K, columns, slice: once ? columns : SLICE, rows: tiles, height };
   return {
-    key: `tiles ${K} ${N} ${weight} ${bias} ${few}`,
+    key: `tiles ${K} ${N} ${panels.key} ${bias} ${once}`,
     first: tileInput(cut, rows),
-    tiles: Math.ceil(panels / group) * Math.ceil(tiles / height),
+    tiles: Math.ceil(all / group) * Math.ceil(tiles / height),
     numbers: { rows, height },
     build: (b, args) => tileProgram({ b, args, shape, cut, group }),
   };
@@ -133,7 +164,7 @@ function note({ b }: TileWork, at: number): Int {
 }
 
 /** Some columns of x, and what is known of them. */
-interface Slice {
+export interface Slice {
   readonly tiles: number;
   /** There are no sums yet. */
   readonly begin: boolean;
@@ -144,21 +175,21 @@ interface Slice {
 /** Adds the products of a slice of the columns to the sums in scratch memory. */
 function multiplySlice(work: TileWork, slice: Slice): void {
   const { b, args, shape, group } = work;
+  const { bytes, tileBytes, ready, make } = shape.panels;
   const { tiles, end } = slice;
-  const bytes = panelBytes(b.target, shape.weight, shape.K);
-  const done = note(work, NOTES.done);
-  const w = b.cursor(args.weight, note(work, NOTES.group).times(group * bytes), done.times(2 * TILE_BYTES));
+  const before = note(work, NOTES.group).times(group);
+  b.scratch().writeInt(NOTES.left, b.int(Math.ceil(shape.N / panelRows(b.target))).minus(before));
+  const w = b.cursor(args.weight, before.times(bytes), note(work, NOTES.done).times(tileBytes));
   const sums = b.scratch(SUMS);
   const next = end ? undefined : inputAt(work, tiles);
-  const pairs = end ? Math.ceil((shape.K % TILE_COLUMNS) / 2) : 0;
   b.repeat(note(work, NOTES.panels), () => {
-    if (pairs > 0) copyTail(work, w, tiles - 1, pairs);
-    const block = { w, x: inputAt(work), sums, next, ahead: w.copy(bytes), tail: pairs > 0 };
+    const made = make(b, w, slice, b.scratch(PANEL), () => note(work, NOTES.left));
+    const block = { w, x: inputAt(work), sums, next, ahead: ready ? w.copy(bytes) : undefined, made };
     b.repeat(note(work, NOTES.count).dividedBy(2), () => {
       multiplyBlock(work, slice, block, 2);
       block.x.advance(2 * tiles * TILE_BYTES);
       sums.advance(4 * TILE_BYTES);
-      block.ahead.advance(PANEL_LINES * LINE);
+      block.ahead?.advance(PANEL_LINES * LINE);
       next?.advance(inputLines(group) * LINE);
     });
     b.if(note(work, NOTES.count).modulo(2), "==", 1, () => {
@@ -166,6 +197,7 @@ function multiplySlice(work: TileWork, slice: Slice): void {
       sums.advance(2 * TILE_BYTES);
     });
     w.advance(bytes);
+    if (!ready) b.scratch().writeInt(NOTES.left, note(work, NOTES.left).minus(1));
   });
 }
 
@@ -177,15 +209,6 @@ function inputAt(work: TileWork, tiles = 0): Cursor {
   return b.cursor(args.work, before.plus(slices).times(TILE_BYTES));
 }
 
-/** The last `pairs` pairs of a panel, and zeros up to 16: what follows belongs to other columns, or to nothing. */
-function copyTail({ b }: TileWork, w: Cursor, tile: number, pairs: number): void {
-  const to = b.scratch(TAIL);
-  for (let at = 0; at < 2 * TILE_BYTES; at += TILE_ROW_BYTES) {
-    const there = at < 2 * TILE_ROW_BYTES * pairs;
-    to.store(at, there ? w.loadBytes(tile * 2 * TILE_BYTES + at) : b.bytes(0));
-  }
-}
-
 /** Tiles that are multiplied with each other, and what is to be fetched meanwhile. */
 interface Block {
   readonly w: Cursor;
@@ -193,10 +216,10 @@ interface Block {
   readonly sums: Cursor;
   /** The input's next slice. */
   readonly next: Cursor | undefined;
-  /** The next panel. */
-  readonly ahead: Cursor;
-  /** The panel's last columns lie in scratch memory. */
-  readonly tail: boolean;
+  /** The next panel, where it is not made. */
+  readonly ahead: Cursor | undefined;
+  /** How many of the last tiles lie in scratch memory. */
+  readonly made: number;
 }
 
 /** One or two tiles of rows with a panel. */
@@ -218,27 +241,31 @@ function multiplyBlock(work: TileWork, slice: Slice, block: Block, rows: 1 | 2):
     acc[2].dot("bf16", lower, left);
     acc[3].dot("bf16", lower, right);
   };
-  const whole = slice.tiles - (block.tail ? 1 : 0);
+  const whole = slice.tiles - block.made;
   let x = block.x;
   if (slice.tiles > SLICE) {
     const w = block.w.copy();
     x = block.x.copy();
     const some = (count: number): void => {
       for (let k = 0; k < count; k++) {
-        multiply(x, k * TILE_BYTES, w, 2 * k * TILE_BYTES);
-        for (let at = 0; at < 2 * TILE_BYTES; at += LINE) w.prefetch(AHEAD + 2 * k * TILE_BYTES + at, "L2");
+        multiply(x, k * TILE_BYTES, w, k * PAIR_BYTES);
+        for (let at = 0; at < PAIR_BYTES; at += LINE) w.prefetch(AHEAD + k * PAIR_BYTES + at, "L2");
       }
       x.advance(count * TILE_BYTES);
-      w.advance(2 * count * TILE_BYTES);
+      w.advance(count * PAIR_BYTES);
     };
     b.repeat(Math.floor(whole / SLICE), () => some(SLICE));
     if (whole % SLICE > 0) some(whole % SLICE);
   } else
     for (let k = 0; k < whole; k++) {
-      multiply(x, k * TILE_BYTES, block.w, 2 * k * TILE_BYTES);
+      multiply(x, k * TILE_BYTES, block.w, k * PAIR_BYTES);
       if (rows === 2) fetchNext(work, slice, block, k);
     }
-  if (block.tail) multiply(x, slice.tiles > SLICE ? 0 : whole * TILE_BYTES, b.scratch(TAIL), 0);
+  const own = b.scratch(PANEL);
+  for (let k = 0; k < block.made; k++) {
+    multiply(x, (slice.tiles > SLICE ? k : whole + k) * TILE_BYTES, own, k * PAIR_BYTES);
+    if (rows === 2 && slice.tiles <= SLICE) fetchNext(work, slice, block, whole + k);
+  }
   for (const [i, sum] of acc.entries()) sum.store(block.sums, i * TILE_BYTES, stride);
 }
 
@@ -250,7 +277,7 @@ function fetchNext({ group }: TileWork, slice: Slice, { sums, next, ahead }: Blo
   };
   if (!slice.begin) share((4 * TILE_BYTES) / LINE, (at) => sums.prefetch(4 * TILE_BYTES + at));
   if (next) share(inputLines(group), (at) => next.prefetch(at, "L2"));
-  share(PANEL_LINES, (at) => ahead.prefetch(at, "L2"));
+  if (ahead) share(PANEL_LINES, (at) => ahead.prefetch(at, "L2"));
 }
 
 /** Lines of the input's next slice that are fetched with two tiles of rows, so that all are after `group` panels. */
