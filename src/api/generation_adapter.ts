@@ -53,6 +53,10 @@ export class LlavaGenerationModel implements GenerationModel {
     return new DynamicCache(this.#runtime.pool, batch);
   }
 
+  bindCache(cache: DynamicCache, batch: number): void {
+    cache.bind(this.#runtime.pool, batch);
+  }
+
   readonly ask: GuidanceModel = async ({ past_key_values, ...options }) => {
     const { pass, past, release } = await prepareForward(this.#runtime, {
       ...options,

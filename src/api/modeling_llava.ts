@@ -9,7 +9,6 @@ import type {
   GenerateDecoderOnlyOutput,
 } from "../generation/generation_output.ts";
 import { type TransitionScoreOptions, transitionScores } from "../generation/transition_scores.ts";
-import { DynamicCache } from "../nn/dynamic_cache.ts";
 import { type Ids, idRows } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { OutputEmbeddings } from "./embeddings.ts";
@@ -232,11 +231,6 @@ export class LlavaForConditionalGeneration extends LlavaPreTrainedModel<
   generate(options: GenerateOptions & { return_dict_in_generate: true }): Promise<GenerateDecoderOnlyOutput>;
   generate(options: GenerateOptions): Promise<Tensor>;
   async generate(options: GenerateOptions): Promise<Generated> {
-    const { past_key_values: past, input_ids, inputs_embeds } = options;
-    if (past instanceof DynamicCache) {
-      const rows = input_ids ? idRows("input_ids", input_ids).length : (inputs_embeds?.shape[0] ?? 1);
-      past.bind(this.runtime.pool, rows);
-    }
     return generate(this[generationModel], options);
   }
 

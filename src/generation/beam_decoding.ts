@@ -1,4 +1,3 @@
-import { OptionError } from "../base/errors.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BeamResult, BeamSearch } from "./beam_search.ts";
@@ -15,7 +14,8 @@ import { criteriaOf, type GenerationCall, processorsOf, promptSequence, type Str
 
 /**
  * Beam search, and sampling with beams. Prompts are computed once; then each has `num_beams` rows, whose caches share
- * pages and change places as the beams do. Shapes: B prompts, b beams, V the vocabulary.
+ * pages and change places as the beams do. A cache that was given has the rows of all beams from the beginning, as in
+ * Transformers. Shapes: B prompts, b beams, V the vocabulary.
  */
 export class BeamDecoding implements Strategy {
   readonly signal: AbortSignal | undefined;
@@ -31,41 +31,32 @@ export class BeamDecoding implements Strategy {
   readonly #recompute: boolean;
   #sequences: Sequence[];
   #result: BeamResult | undefined;
-  #expanded = false;
+  #expanded: boolean;
   readonly #promptColumns: number;
   /** Columns of what was new and is computed; those of the step among them. */
   #columns: number;
   #stepColumns: number;
 
-  /** @throws OptionError for what cannot be with beams */
   constructor(call: GenerationCall) {
-    const { options, config, prompts, caches } = call;
+    const { options, config, prompts, caches, rows } = call;
     const { num_beams, max_length, early_stopping, length_penalty, num_return_sequences } = config;
-    if (options.past_key_values) {
-      throw new OptionError(
-        "past_key_values: beams cannot continue a cache that was given. Give all input_ids instead.",
-        { where: "past_key_values" },
-      );
-    }
     const random = config.do_sample ? new Random(options.seed) : undefined;
     this.#beams = num_beams ?? 1;
-    this.#search = new BeamSearch(
-      prompts.map(({ tokens }) => tokens),
-      {
-        num_beams: this.#beams,
-        num_return_sequences: num_return_sequences ?? 1,
-        max_length: max_length ?? Number.POSITIVE_INFINITY,
-        length_penalty: length_penalty ?? 1,
-        early_stopping: early_stopping ?? false,
-        pad_token_id: config.pad_token_id,
-        eos_token_id: config.eos_token_id === null ? null : [config.eos_token_id].flat(),
-        draw: random && ((weights, count) => random.multinomial(weights, count)),
-      },
-    );
+    this.#search = new BeamSearch(rows.tokens, {
+      num_beams: this.#beams,
+      num_return_sequences: num_return_sequences ?? 1,
+      max_length: max_length ?? Number.POSITIVE_INFINITY,
+      length_penalty: length_penalty ?? 1,
+      early_stopping: early_stopping ?? false,
+      pad_token_id: config.pad_token_id,
+      eos_token_id: config.eos_token_id === null ? null : [config.eos_token_id].flat(),
+      draw: random && ((weights, count) => random.multinomial(weights, count)),
+    });
     this.caches = caches;
     this.signal = options.signal;
     this.steps = new StepOutputs(keptOutputs(config));
     this.#prompts = prompts;
+    this.#expanded = prompts.length === rows.tokens.length * this.#beams;
     this.#processors = processorsOf(call, this.#beams);
     this.#criteria = criteriaOf(call);
     this.#recompute = config.use_cache === false;
@@ -156,7 +147,7 @@ export class BeamDecoding implements Strategy {
   }
 
   #promptOf(row: number): Prompt {
-    return this.#prompts[Math.floor(row / this.#beams)];
+    return this.#prompts[Math.floor((row * this.#prompts.length) / this.#sequences.length)];
   }
 
   /** Columns of what was fed of a row, counted from those that were new. */

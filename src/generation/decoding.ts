@@ -23,7 +23,7 @@ interface DecodingRules {
   lockstep: boolean;
   /** Computes all of a row anew for every token. */
   recompute: boolean;
-  /** Continuations of each prompt. */
+  /** Continuations of each prompt. With a cache that was given, each is a row from the beginning. */
   num_return_sequences: number;
 }
 
@@ -80,7 +80,7 @@ export class Decoding implements Strategy {
     this.#columns = call.newColumns;
     this.#stepColumns = call.newColumns;
     this.#reach = Math.max(...this.#rows.map(({ sequence }) => sequence.reach));
-    this.#expanded = this.#rules.num_return_sequences === 1;
+    this.#expanded = call.prompts.length === call.rows.tokens.length * this.#rules.num_return_sequences;
   }
 
   get sequences(): readonly Sequence[] {

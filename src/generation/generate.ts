@@ -45,7 +45,7 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
   const given = options.past_key_values ?? undefined;
   checkCacheSettings(config, given);
   const makeStrategy = strategyOf(config.get_generation_mode({ assistant_model: options.assistant_model }));
-  const rows = promptRows(options, config);
+  const rows = promptRows(options, config, (past, batch) => model.bindCache(past, batch));
   warnOfRightPadding(rows);
   checkTogether(options, config, rows);
   Object.assign(config, lengthsOf(config, rows.tokens[0].length, rows.length - rows.tokens[0].length));
@@ -59,6 +59,8 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
   });
   const caches = given ?? model.newCache(rows.tokens.length);
   const before = caches.get_seq_length();
+  // Beams change places among the rows of a cache.
+  const rowsBefore = given && (config.num_beams ?? 1) > 1 ? given.clone() : undefined;
   const guide = new Guide(model.ask);
   let strategy: Strategy | undefined;
   try {
@@ -81,10 +83,12 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
     strategy.finish();
     streamer?.end();
   } catch (error) {
-    release(given, strategy?.caches ?? caches, before);
+    if (rowsBefore) given?.restore(rowsBefore);
+    else release(given, strategy?.caches ?? caches, before);
     throw error;
   } finally {
     strategy?.release();
+    rowsBefore?.dispose();
     guide.release();
     source?.free();
   }
@@ -133,12 +137,6 @@ function checkTogether(options: GenerateOptions, config: GenerationConfig, rows:
       where: "streamer",
       got: rows.tokens.length,
     });
-  }
-  if (options.past_key_values && copies > 1) {
-    throw new OptionError(
-      "num_return_sequences: a cache that was given can be continued in one way only; clone it",
-      { where: "num_return_sequences", expected: 1, got: copies },
-    );
   }
 }
 

@@ -42,8 +42,16 @@ export interface Prompt {
   columns: readonly number[];
 }
 
-/** Checks and completes what is to be continued. */
-export function promptRows(inputs: GenerationInputs, config: GenerationConfig): PromptRows {
+/**
+ * Checks and completes what is to be continued.
+ *
+ * @param bind told of a cache that is given, and how many rows it should have: one for each continuation of each prompt
+ */
+export function promptRows(
+  inputs: GenerationInputs,
+  config: GenerationConfig,
+  bind: (past: DynamicCache, rows: number) => void,
+): PromptRows {
   const { inputs_embeds, past_key_values: past } = inputs;
   if (past && !(past instanceof DynamicCache)) {
     throw new OptionError("past_key_values: expected what an earlier call gave", {
@@ -53,6 +61,8 @@ export function promptRows(inputs: GenerationInputs, config: GenerationConfig): 
   const tokens = givenTokens(inputs) ?? defaultTokens(inputs, config);
   if (tokens.length === 0)
     throw new ShapeError("input_ids: there is no row", { where: "input_ids", got: [0] });
+  const copies = Math.max(config.num_beams ?? 1, config.num_return_sequences ?? 1);
+  if (past) bind(past, tokens.length * copies);
   const length = inputs_embeds?.shape[1] ?? tokens[0].length;
   if (
     inputs_embeds &&
@@ -77,20 +87,33 @@ export function promptRows(inputs: GenerationInputs, config: GenerationConfig): 
       { where: "past_key_values", expected: `fewer than ${length}`, got: held },
     );
   }
-  if (past && past.batch_size !== tokens.length) {
-    throw new ShapeError(`past_key_values has ${past.batch_size} rows, input_ids has ${tokens.length}`, {
-      where: "past_key_values",
-      expected: tokens.length,
-      got: past.batch_size,
-    });
-  }
-  if (past && inputs.attention_mask) checkCached(mask, past);
+  if (past) checkCacheRows(past, tokens.length, copies);
+  if (past && inputs.attention_mask) checkCached(repeatedRows(mask, copies), past);
   return {
     tokens,
     mask: allNew ? mask.map((row) => row.slice(held)) : mask,
     length,
     cached: allNew ? 0 : held,
   };
+}
+
+/** @throws ShapeError where there is not a row for each continuation of each prompt */
+function checkCacheRows(past: DynamicCache, rows: number, copies: number): void {
+  if (past.batch_size === rows * copies) return;
+  const many =
+    copies === 1
+      ? ""
+      : `, each of which is continued ${copies} times; past_key_values.batch_repeat_interleave(${copies}) makes the rows`;
+  throw new ShapeError(`past_key_values has ${past.batch_size} rows, input_ids has ${rows}${many}`, {
+    where: "past_key_values",
+    expected: rows * copies,
+    got: past.batch_size,
+  });
+}
+
+/** Each row so many times, one after the other. */
+export function repeatedRows<Row>(rows: readonly Row[], copies: number): Row[] {
+  return rows.flatMap((row) => Array<Row>(copies).fill(row));
 }
 
 function givenTokens({ inputs, input_ids }: GenerationInputs): number[][] | undefined {
@@ -144,13 +167,18 @@ function maskRows(
   return rows.map((row) => row.map((value) => value !== 0));
 }
 
-/** The prompts without their padding and without what the cache holds, for the decoding loop. */
+/**
+ * The prompts without their padding and without what the cache holds, for the decoding loop: one for each prompt, or for
+ * each row of a cache that was given.
+ */
 export function promptsOf(
   { tokens, mask, length, cached }: PromptRows,
   past: DynamicCache | undefined,
   source: PromptSource | undefined,
 ): Prompt[] {
-  return tokens.map((row, b) => {
+  const copies = (past?.batch_size ?? tokens.length) / tokens.length;
+  return repeatedRows([...tokens.keys()], copies).map((b, i) => {
+    const row = tokens[b];
     const columns = Array.from({ length }, (_, c) => c).filter((c) => c >= cached && mask[b][c]);
     if (columns.length === 0) {
       throw new ShapeError(`attention_mask: row ${b} has no token to continue from`, {
@@ -158,7 +186,7 @@ export function promptsOf(
         got: b,
       });
     }
-    const first = past?.row(b).length ?? 0;
+    const first = past?.row(i).length ?? 0;
     return {
       tokens: row,
       columns: columns.map((c) => c - cached),

@@ -43,6 +43,8 @@ export interface GenerationModel {
   /** Checks ids, encodes pictures; undefined where every row is a token's embedding. */
   encode(inputs: PromptInputs): Promise<PromptSource | undefined>;
   newCache(batch: number): DynamicCache;
+  /** Makes an unused cache one of this model, with so many rows. */
+  bindCache(cache: DynamicCache, batch: number): void;
   /** A pass over tokens alone: the logits of the last column, float32 [B, 1, V], and the cache where one is wanted. */
   readonly ask: GuidanceModel;
 }

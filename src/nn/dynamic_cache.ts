@@ -115,6 +115,16 @@ export class DynamicCache {
     return this.#derive(this.#rows);
   }
 
+  /** Becomes what another cache of the same model is, which is empty-handed then. */
+  restore(from: DynamicCache): void {
+    const rows = from.#disown();
+    from.#rows = [];
+    this.dispose();
+    this.#disown();
+    this.#rows = this.#own(rows);
+    this.#length = from.#length;
+  }
+
   /** The rows of the given numbers, in that order, as a new cache: repeats a row for several continuations of it. */
   select(rows: readonly number[]): DynamicCache {
     return this.#derive(

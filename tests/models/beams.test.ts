@@ -3,6 +3,7 @@ import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { GenerationConfig } from "../../src/generation/configuration_utils.ts";
 import { TextStreamer } from "../../src/generation/streamers.ts";
 import { SynthIDTextWatermarkingConfig } from "../../src/generation/watermarking_config.ts";
+import { DynamicCache } from "../../src/nn/dynamic_cache.ts";
 import { folderOf } from "./expected.ts";
 
 const input_ids = [
@@ -52,12 +53,40 @@ describe("beams", () => {
     expect(model.deviceBytes).toBe(bytes);
   });
 
+  test("go on from a cache with a row for each, which they leave as it was where the call fails", async () => {
+    const { past_key_values: past } = await model({ input_ids: input_ids.map((row) => row.slice(0, 3)) });
+    const call = { ...SAMPLED, do_sample: false };
+    const refused = expect(model.generate({ ...call, past_key_values: past?.clone() })).rejects;
+    await refused.toThrow(/has 2 rows, input_ids has 2, each .* 3 times; .*batch_repeat_interleave\(3\)/);
+    const alone = await model.generate(call);
+    past?.batch_repeat_interleave(3);
+    let steps = 0;
+    const failing = () => {
+      if (++steps === 4) throw new Error("no more");
+      return false;
+    };
+    for (let i = 0; i < 2; i++) {
+      steps = 0;
+      const failed = model.generate({ ...call, past_key_values: past, stopping_criteria: [failing] });
+      await expect(failed).rejects.toThrow("no more");
+      expect(past?.get_seq_length()).toBe(3);
+      expect(past?.batch_size).toBe(6);
+    }
+    const out = await model.generate({ ...call, past_key_values: past, return_dict_in_generate: true });
+    expect(out.sequences.tolist()).toEqual(alone.tolist());
+    expect(out.past_key_values).toBe(past);
+    expect(past?.get_seq_length()).toBe(10);
+    const empty = new DynamicCache();
+    expect((await model.generate({ ...call, past_key_values: empty })).tolist()).toEqual(alone.tolist());
+    expect(empty.batch_size).toBe(6);
+    past?.dispose();
+    empty.dispose();
+  });
+
   test("what cannot be with them", async () => {
-    const { past_key_values } = await model({ input_ids: [[5, 17]] });
     const one = { input_ids: [[5, 17, 9]], num_beams: 2, max_new_tokens: 2 };
     const streamer = new TextStreamer({ decode: () => "" });
     await expect(model.generate({ ...one, streamer })).rejects.toThrow(/streamer/);
-    await expect(model.generate({ ...one, past_key_values })).rejects.toThrow(/past_key_values/);
     await expect(model.generate({ ...one, low_memory: true })).rejects.toThrow(/low_memory/);
     await expect(model.generate({ ...one, diversity_penalty: 0.5 })).rejects.toThrow(/diversity_penalty/);
   });

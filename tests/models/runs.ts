@@ -24,6 +24,8 @@ type RecordedOptions = GenerateOptions & {
 export interface Run {
   checkpoint: string;
   inputs: string;
+  /** Columns that a cache holds, once for each continuation. */
+  past?: number;
   options: RecordedOptions;
   assistant?: string;
   assistant_config?: Record<string, unknown>;
@@ -49,9 +51,10 @@ export function recordedRuns(file: string): Run[] {
 }
 
 /** What a run is called. */
-export function nameOf({ checkpoint, inputs, options, assistant, assistant_config }: Run): string {
+export function nameOf({ checkpoint, inputs, past, options, assistant, assistant_config }: Run): string {
   const draft = assistant ? ` after ${assistant} ${JSON.stringify(assistant_config)}` : "";
-  return `${checkpoint}, ${inputs}: ${JSON.stringify(options).slice(0, 160)}${draft}`;
+  const held = past ? ` after ${past} columns` : "";
+  return `${checkpoint}, ${inputs}${held}: ${JSON.stringify(options).slice(0, 160)}${draft}`;
 }
 
 /** Loaded checkpoints, each once. */
@@ -124,6 +127,29 @@ async function inputsOf(
   }
 }
 
+/** The same with a cache that holds the first columns; scripts/fixtures/generate_runs.py has the same. */
+async function continued(
+  { input_ids, attention_mask, ...pictures }: GenerateOptions,
+  { past = 0, options }: Run,
+  model: LlavaForConditionalGeneration,
+): Promise<GenerateOptions> {
+  const cut = (rows: unknown) => (rows as number[][]).map((row) => row.slice(0, past));
+  const { past_key_values } = await model.generate({
+    input_ids: cut(input_ids),
+    attention_mask: cut(attention_mask),
+    ...pictures,
+    max_new_tokens: 1,
+    do_sample: false,
+    pad_token_id: 0,
+    return_dict_in_generate: true,
+    num_beams: 1,
+  });
+  past_key_values?.batch_repeat_interleave(
+    Math.max(options.num_beams ?? 1, options.num_return_sequences ?? 1),
+  );
+  return { input_ids, attention_mask, past_key_values };
+}
+
 class Puts extends BaseStreamer {
   readonly sizes: number[] = [];
 
@@ -161,8 +187,9 @@ export async function repeatRun(checkpoints: Checkpoints, run: Run): Promise<voi
   const model = await checkpoints.model(run.checkpoint);
   const facts = await checkpoints.facts(run.checkpoint);
   const streamer = run.puts ? new Puts() : undefined;
+  const inputs = await inputsOf(run.inputs, facts, model);
   const options: GenerateOptions = {
-    ...(await inputsOf(run.inputs, facts, model)),
+    ...(run.past ? await continued(inputs, run, model) : inputs),
     do_sample: false,
     pad_token_id: 0,
     ...optionsOf(run.options),
