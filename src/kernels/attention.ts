@@ -3,15 +3,10 @@ import { type HostArrays, kernel } from "../devices/kernel.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf, type Tensor } from "../tensor/tensor.ts";
 import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./attention_cases.ts";
-import { attentionProgram, pagedAttentionProgram } from "./attention_program.ts";
+import { attentionProgram } from "./attention_program.ts";
 import { blockAttentionProgram, blockFits, blockTiles } from "./block_attention_program.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
-import {
-  type PagedShape,
-  pagedBlockFits,
-  pagedBlockProgram,
-  pagedBlockTiles,
-} from "./paged_block_program.ts";
+import { pagedForm } from "./paged_attention_program.ts";
 
 /** What attention needs beside its arrays. */
 export interface AttentionParams {
@@ -35,8 +30,8 @@ export interface WeightsSize {
 export type RowInputs = { q: Value; k: Value; v: Value; table: Value };
 
 /**
- * `q` [T, H*d]; `keys` and `values` [P, Hkv, page, d], the pool of pages; `table` int32 [S, 4]: a sequence's first
- * row, its rows, the keys before them, and where its pages begin in `pages` int32.
+ * `q` [T, H*d]; `keys` [P, Hkv, d, page] and `values` [P, Hkv, page, d], the pools of pages; `table` int32 [S, 4]: a
+ * sequence's first row, its rows, the keys before them, and where its pages begin in `pages` int32.
  */
 export type PagedInputs = { q: Value; keys: Value; values: Value; table: Value; pages: Value };
 
@@ -48,6 +43,8 @@ interface Problem {
   heads: number;
   dim: number;
   scale: number;
+  /** From one number of a key to the next. */
+  keyStride: number;
   sequences: Sequence[];
 }
 
@@ -55,8 +52,10 @@ interface Sequence {
   first: number;
   rows: number;
   keys: number;
-  /** Where key (and value) `j` of head `h` begins. */
-  locate(h: number, j: number): number;
+  /** Where key `j` of head `h` begins. */
+  key(h: number, j: number): number;
+  /** Where its value begins. */
+  value(h: number, j: number): number;
   /** The keys that row `i` sees: from, to (not included). */
   visible(i: number): [number, number];
 }
@@ -64,23 +63,22 @@ interface Sequence {
 /** Called for each sequence, head and row with its probabilities, which stand in `weights` from `from` to `to`. */
 type UseRow = (s: Sequence, h: number, i: number, weights: Float64Array, from: number, to: number) => void;
 
-function eachRow({ q, keys, heads, dim, scale, sequences }: Problem, use: UseRow): void {
+function eachRow({ q, keys, heads, dim, scale, keyStride, sequences }: Problem, use: UseRow): void {
   const weights = new Float64Array(Math.max(0, ...sequences.map((s) => s.keys)));
   for (const s of sequences)
     for (let h = 0; h < heads; h++)
       for (let i = 0; i < s.rows; i++) {
         const [from, to] = s.visible(i);
         const at = ((s.first + i) * heads + h) * dim;
-        for (let j = from; j < to; j++) weights[j] = dot(q, at, keys, s.locate(h, j), dim) * scale;
+        for (let j = from; j < to; j++) {
+          const key = s.key(h, j);
+          let sum = 0;
+          for (let d = 0; d < dim; d++) sum += q[at + d] * keys[key + d * keyStride];
+          weights[j] = sum * scale;
+        }
         softmax(weights.subarray(from, to));
         use(s, h, i, weights, from, to);
       }
-}
-
-function dot(a: Float32Array, aAt: number, b: Float32Array, bAt: number, length: number): number {
-  let sum = 0;
-  for (let d = 0; d < length; d++) sum += a[aAt + d] * b[bAt + d];
-  return sum;
 }
 
 function softmax(scores: Float64Array): void {
@@ -102,7 +100,7 @@ function context(problem: Problem, y: Tensor): void {
   eachRow(problem, (s, h, i, weights, from, to) => {
     sums.fill(0);
     for (let j = from; j < to; j++) {
-      const at = s.locate(h, j);
+      const at = s.value(h, j);
       for (let d = 0; d < dim; d++) sums[d] += weights[j] * values[at + d];
     }
     output.set(sums, ((s.first + i) * heads + h) * dim);
@@ -132,40 +130,38 @@ function rowProblem(
   const entries = i32(table);
   const sequences = Array.from({ length: table.shape[0] }, (_, n): Sequence => {
     const [first, rows] = entries.subarray(2 * n, 2 * n + 2);
-    return {
-      first,
-      rows,
-      keys: rows,
-      locate: (h, j) => ((first + j) * kv_heads + Math.floor((h * kv_heads) / heads)) * dim,
-      visible: () => [0, rows],
-    };
+    const locate = (h: number, j: number): number =>
+      ((first + j) * kv_heads + Math.floor((h * kv_heads) / heads)) * dim;
+    return { first, rows, keys: rows, key: locate, value: locate, visible: () => [0, rows] };
   });
-  return { q: f32(q), keys: f32(k), values: f32(v), heads, dim, scale, sequences };
+  return { q: f32(q), keys: f32(k), values: f32(v), heads, dim, scale, keyStride: 1, sequences };
 }
 
 function pagedProblem(
   { q, keys, values, table, pages }: HostArrays<PagedInputs>,
   { heads, kv_heads, scale, window }: PagedAttentionParams,
 ): Problem {
-  const [, , page, dim] = keys.shape;
+  const [, , dim, page] = keys.shape;
   const [entries, list] = [i32(table), i32(pages)];
   const sequences = Array.from({ length: table.shape[0] }, (_, n): Sequence => {
     const [first, rows, past, firstPage] = entries.subarray(4 * n, 4 * n + 4);
+    const pageOf = (h: number, j: number): number => {
+      const head = Math.floor((h * kv_heads) / heads);
+      return (list[firstPage + Math.floor(j / page)] * kv_heads + head) * page * dim;
+    };
     return {
       first,
       rows,
       keys: past + rows,
-      locate(h, j) {
-        const head = Math.floor((h * kv_heads) / heads);
-        return ((list[firstPage + Math.floor(j / page)] * kv_heads + head) * page + (j % page)) * dim;
-      },
+      key: (h, j) => pageOf(h, j) + (j % page),
+      value: (h, j) => pageOf(h, j) + (j % page) * dim,
       visible(i) {
         const to = past + i + 1;
         return [window > 0 ? Math.max(0, to - window) : 0, to];
       },
     };
   });
-  return { q: f32(q), keys: f32(keys), values: f32(values), heads, dim, scale, sequences };
+  return { q: f32(q), keys: f32(keys), values: f32(values), heads, dim, scale, keyStride: page, sequences };
 }
 
 function checkRows({ q, k, v }: { q: Spec; k: Spec; v: Spec }, { heads, kv_heads }: AttentionParams): void {
@@ -173,8 +169,13 @@ function checkRows({ q, k, v }: { q: Spec; k: Spec; v: Spec }, { heads, kv_heads
   expectSize("attention", "columns of v", v.shape[1], k.shape[1]);
 }
 
-function checkPaged({ q, keys }: { q: Spec; keys: Spec }, { heads, kv_heads }: AttentionParams): void {
-  expectSize("paged_attention", "columns of q over heads", q.shape[1] / heads, keys.shape[3]);
+function checkPaged(
+  { q, keys, values }: { q: Spec; keys: Spec; values: Spec },
+  { heads, kv_heads }: AttentionParams,
+): void {
+  expectSize("paged_attention", "columns of q over heads", q.shape[1] / heads, keys.shape[2]);
+  expectSize("paged_attention", "numbers of a value", values.shape[3], keys.shape[2]);
+  expectSize("paged_attention", "values of a page", values.shape[2], keys.shape[3]);
   expectSize("paged_attention", "heads of the pages", keys.shape[1], kv_heads);
 }
 
@@ -235,26 +236,12 @@ export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
   },
   reference: (arrays, params) => context(pagedProblem(arrays, params), arrays.y),
   vector({ q, keys, table, pages }, params, target) {
-    const [, , page, dim] = keys.shape;
+    const [, , dim, page] = keys.shape;
     const [T, sequences] = [q.shape[0], table.shape[0]];
-    const shape: PagedShape = { ...params, dim, page, T, sequences, pages: pages.shape[0] };
-    if (pagedBlockFits(target, shape)) {
-      return {
-        key: `block ${dim} ${page} ${params.heads} ${params.kv_heads} ${params.scale}`,
-        tiles: pagedBlockTiles(shape),
-        numbers: { sequences },
-        build: (b, args) => pagedBlockProgram(b, args, shape),
-      };
-    }
-    return {
-      key: `${dim} ${page} ${params.heads} ${params.kv_heads} ${params.scale} ${params.window}`,
-      tiles: T * params.heads,
-      numbers: { sequences },
-      build: (b, args) => pagedAttentionProgram(b, args, params, dim, page),
-    };
+    return pagedForm(target, { ...params, dim, page, T, sequences, pages: pages.shape[0] });
   },
   cost: ({ q, keys, pages, table }) => {
-    const [, kv_heads, page, d] = keys.shape;
+    const [, kv_heads, d, page] = keys.shape;
     const [sequences, held] = [table.shape[0], pages.shape[0] * page];
     // As if all sequences were of one length, and every key in front of a row's own were seen.
     const seen = held / sequences - q.shape[0] / sequences / 2;

@@ -195,21 +195,21 @@ function pagedTensors(entry: PagedCase, random: Random): HostInputs<PagedInputs>
     pages.push(...own);
     T += rows;
   }
-  const shape = [count, kv_heads, page, dim];
   return {
     q: normal(random, [T, heads * dim], q),
-    keys: withRemains(normal(random, shape, k), held, k),
-    values: withRemains(normal(random, shape, v), held, v),
+    keys: withRemains(normal(random, [count, kv_heads, dim, page], k), held, k, true),
+    values: withRemains(normal(random, [count, kv_heads, page, dim], v), held, v, false),
     table: int32(table, sequences.length, 4),
     pages: int32(pages, pages.length),
   };
 }
 
 /** Makes the numbers large that no sequence holds: what is left of earlier ones must not matter. */
-function withRemains(pool: Tensor, held: ReadonlySet<number>, magnitude: number): Tensor {
-  const [, heads, page, dim] = pool.shape;
+function withRemains(pool: Tensor, held: ReadonlySet<number>, magnitude: number, turned: boolean): Tensor {
+  const [, heads, rows, columns] = pool.shape;
+  const [page, dim] = turned ? [columns, rows] : [rows, columns];
   const data = Float32Array.from(pool.data as Float32Array, (number, i) => {
-    const place = Math.floor(i / dim) % page;
+    const place = turned ? i % page : Math.floor(i / dim) % page;
     const slot = Math.floor(i / (dim * page * heads)) * page + place;
     return held.has(slot) ? number : number * 1e4 * magnitude;
   });

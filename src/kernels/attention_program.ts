@@ -3,7 +3,7 @@ import type { Builder } from "../codegen/ir.ts";
 import { exp, maxLanes, sumLanes } from "../codegen/math.ts";
 import type { Int } from "../codegen/scalar.ts";
 import type { Acc } from "../codegen/vector.ts";
-import type { AttentionParams, PagedAttentionParams } from "./attention.ts";
+import type { AttentionParams } from "./attention.ts";
 import type { Args } from "./row_programs.ts";
 
 /*
@@ -181,50 +181,4 @@ export function attentionProgram(b: Builder, args: Args, params: AttentionParams
     .plus(sharedHead(tile.head, head).times(4 * dim));
   const eachRun: EachRun = (matrix, body) => body(b.cursor(matrix, offset), rows);
   attend(b, args, head, params.scale, { keys: "k", values: "v" }, rows, eachRun, stride);
-}
-
-/** Each row sees the cached keys up to its own, or the last `window` of them. */
-export function pagedAttentionProgram(
-  b: Builder,
-  args: Args,
-  params: PagedAttentionParams,
-  dim: number,
-  page: number,
-): void {
-  const head: Head = { heads: params.heads, kv_heads: params.kv_heads, dim };
-  const tile = rowAndHead(b, head);
-  const { entry, index } = sequenceOf(b, args, tile.row, 4);
-  const table = b.cursor(entry);
-  // Keys before are -1 for a row that sees nothing; as 32 bits without sign that is 2^32 - 1.
-  const past = table.readInt(8);
-  const to = b.variable(past.plus(index).plus(1));
-  b.if(past.dividedBy(2 ** 31), "==", 1, () => to.set(index));
-  const from = b.variable(0);
-  if (params.window > 0) from.set(to.minus(params.window).max(0));
-  const headBytes = 4 * page * dim;
-  // There are few registers for integers: what both passes need waits in memory.
-  const notes = b.scratch();
-  notes.writeInt(NOTES.from, from);
-  notes.writeInt(NOTES.keys, to.minus(from));
-  notes.writeInt(NOTES.firstPage, table.readInt(12));
-  notes.writeInt(NOTES.inPage, sharedHead(tile.head, head).times(headBytes));
-  const eachRun: EachRun = (matrix, body) => {
-    const own = b.scratch();
-    const key = b.variable(own.readInt(NOTES.from));
-    const left = b.variable(own.readInt(NOTES.keys));
-    b.forever((leave) => {
-      leave(left, "<=", 0);
-      const entryOf = own.readInt(NOTES.firstPage).plus(key.dividedBy(page)).times(4);
-      const number = b.cursor(args.pages, entryOf).readInt();
-      const place = key.modulo(page);
-      const start = number.times(params.kv_heads * headBytes).plus(place.times(4 * dim));
-      const at = b.cursor(matrix, start, own.readInt(NOTES.inPage));
-      const count = b.variable(place.times(-1).plus(page).min(left));
-      key.add(count);
-      left.add(count.times(-1));
-      body(at, count);
-    });
-  };
-  const keys = b.scratch().readInt(NOTES.keys);
-  attend(b, args, head, params.scale, { keys: "keys", values: "values" }, keys, eachRun, 4 * dim);
 }

@@ -7,7 +7,7 @@ import { sizeOf } from "../tensor/tensor.ts";
 /** Tokens a page holds. */
 const PAGE = 64;
 
-/** The pools of one layer: keys and values, each [pages, Hkv, PAGE, d]. */
+/** The pools of one layer: keys [pages, Hkv, d, PAGE] and values [pages, Hkv, PAGE, d]. */
 export interface LayerCache {
   keys: Value;
   values: Value;
@@ -50,7 +50,7 @@ export class PagePool {
 
   /** Bytes of a page, in all layers. */
   get pageBytes(): number {
-    const { dtype, shape } = this.#spec(1);
+    const { dtype, shape } = this.#specs(1).keys;
     return 2 * this.#shape.layers * BYTES[dtype] * sizeOf(shape);
   }
 
@@ -137,17 +137,18 @@ export class PagePool {
     await moved;
   }
 
-  /** A layer's keys, or its values. */
-  #spec(pages: number): Spec {
+  /** A layer's keys lie across a page, its values along. */
+  #specs(pages: number): { keys: Spec; values: Spec } {
     const { kv_heads, head_dim } = this.#shape;
-    return { dtype: "float32", shape: [pages, kv_heads, PAGE, head_dim] };
+    const spec = (...page: number[]): Spec => ({ dtype: "float32", shape: [pages, kv_heads, ...page] });
+    return { keys: spec(head_dim, PAGE), values: spec(PAGE, head_dim) };
   }
 
   #allocate(pages: number): LayerCache {
-    const spec = this.#spec(pages);
-    const keys = this.#device.allocate(spec);
+    const specs = this.#specs(pages);
+    const keys = this.#device.allocate(specs.keys);
     try {
-      return { keys, values: this.#device.allocate(spec) };
+      return { keys, values: this.#device.allocate(specs.values) };
     } catch (error) {
       this.#device.free(keys);
       throw error;
@@ -183,6 +184,11 @@ export class KVCache {
 
   get pages(): readonly number[] {
     return this.#pages;
+  }
+
+  /** Those of them that hold tokens: there may be more, taken ahead. */
+  get heldPages(): readonly number[] {
+    return this.#pages.slice(0, Math.ceil(this.#length / PAGE));
   }
 
   /** Makes room for `rows` more tokens. To be awaited before the step that appends them. */

@@ -59,7 +59,7 @@ export class Rows {
       table.push(range.first, range.rows, range.past, pages.length);
       slots.push(...cache.append(own.length));
       positions.push(...own);
-      pages.push(...cache.pages);
+      pages.push(...cache.heldPages);
     }
     const upload = (numbers: number[], ...shape: number[]): Value =>
       device.upload(new Tensor("int32", shape, Int32Array.from(numbers)));

@@ -30,7 +30,7 @@ export function plus(x: Value, other: Value): Value {
 export function write(pool: Value, slot: number, number: number): Value {
   const { device } = pool;
   const slots = device.upload(new Tensor("int32", [1], [slot]));
-  return device.run(cacheWrite, { pool, x: device.upload(row(number)), slots }, {});
+  return device.run(cacheWrite, { pool, x: device.upload(row(number)), slots }, { part: "values" });
 }
 
 export function poolOf(device: Device, slots = 3): Value {

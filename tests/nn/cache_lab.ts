@@ -49,20 +49,22 @@ export class Lab {
           keys,
           tokens.flatMap((token) => row(token, layer, false)),
           slots,
+          "keys",
         );
         this.#write(
           values,
           tokens.flatMap((token) => row(token, layer, true)),
           slots,
+          "values",
         );
       }
       return [];
     });
   }
 
-  #write(pool: Value, numbers: number[], slots: Value): void {
+  #write(pool: Value, numbers: number[], slots: Value, part: "keys" | "values"): void {
     const x = this.device.upload(new Tensor("float32", [slots.shape[0], WIDTH], numbers));
-    this.device.run(cacheWrite, { pool, x, slots }, {});
+    this.device.run(cacheWrite, { pool, x, slots }, { part });
   }
 
   /** Checks that a cache holds just these tokens, in every layer. */
@@ -74,17 +76,19 @@ export class Lab {
       const pools = await this.device.step(() => [keys, values]);
       for (const [kind, pool] of pools.entries())
         for (const [j, token] of tokens.entries())
-          expect(held(pool, cache.pages, j), `token ${j}`).toEqual(row(token, layer, kind === 1));
+          expect(held(pool, cache.pages, j, kind === 0), `token ${j}`).toEqual(row(token, layer, kind === 1));
     }
   }
 }
 
 /** The numbers of token `j` in a pool. */
-function held({ data }: Tensor, pages: readonly number[], j: number): number[] {
+function held({ data }: Tensor, pages: readonly number[], j: number, turned: boolean): number[] {
   const { kv_heads, head_dim } = SHAPE;
   return Array.from({ length: WIDTH }, (_, i) => {
     const head = pages[Math.floor(j / PAGE)] * kv_heads + Math.floor(i / head_dim);
-    return Number(data[(head * PAGE + (j % PAGE)) * head_dim + (i % head_dim)]);
+    const [place, number] = [j % PAGE, i % head_dim];
+    const inPage = turned ? number * PAGE + place : place * head_dim + number;
+    return Number(data[head * PAGE * head_dim + inPage]);
   });
 }
 

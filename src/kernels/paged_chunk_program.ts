@@ -1,0 +1,291 @@
+import type { Cursor } from "../codegen/cursor.ts";
+import type { Builder } from "../codegen/ir.ts";
+import { exp, maxLanes, sumLanes } from "../codegen/math.ts";
+import type { Int } from "../codegen/scalar.ts";
+import type { Target } from "../codegen/target.ts";
+import type { Acc, Vec } from "../codegen/vector.ts";
+import type { PagedAttentionParams } from "./attention.ts";
+import type { Args } from "./row_programs.ts";
+
+/*
+ * Attention of a few queries to a chunk of cached keys. The softmax of a row is put together from its chunks, one after
+ * the other, in the same way whoever computes them: a row gives the same numbers alone and among others.
+ *
+ * Keys stand turned in their pages, so that a vector holds one number of as many keys; scores are then sums over vectors,
+ * and nothing is added up within one.
+ */
+
+/** Keys of a chunk: the numbers of chunk c are those of the keys from c * CHUNK on. */
+export const CHUNK = 128;
+/** Queries that are computed together. */
+export const TOGETHER = 4;
+/** The score of a key that is not seen. Finite, so that a difference of two is a number. */
+export const UNSEEN = -3e38;
+
+/** Scratch memory: some numbers, then the scores of TOGETHER queries, then what a program adds. */
+export const NOTES = {
+  /** The chunk's first key. */
+  start: 0,
+  /** Where its pages begin in `pages`. */
+  firstPage: 4,
+  /** The row of the first of the queries that are computed together, the bytes before it in that row, the keys it sees. */
+  row: 8,
+  column: 12,
+  seen: 16,
+  /** Their key head. */
+  head: 20,
+  /** Bytes from what is read to what is asked for. */
+  ahead: 24,
+  /** Free for the program around. */
+  own: 28,
+  /** Of each of the queries: its highest score, the sum of its weights; later factors on what was summed up, and on this. */
+  tops: 64,
+  sums: 80,
+  scores: 128,
+  end: 128 + 4 * CHUNK * TOGETHER,
+} as const;
+
+/** A cache of keys and values, and who looks at it. */
+export interface PagedShape extends PagedAttentionParams {
+  dim: number;
+  /** Keys of a page. */
+  page: number;
+  /** Rows of all sequences. */
+  T: number;
+  sequences: number;
+  /** Pages of all sequences. */
+  pages: number;
+}
+
+/** Queries that are computed together. What the first of them is stands in the notes. */
+export interface Queries {
+  count: number;
+  /** Bytes from one query to the next. */
+  stride: number;
+  /** How many more keys each one sees than the one before it. */
+  more: 0 | 1;
+}
+
+/** Whether programs can walk over such pages. */
+export function pagedFits({ lanes }: Target, { heads, kv_heads, page }: PagedShape): boolean {
+  return heads % kv_heads === 0 && page % lanes === 0 && CHUNK % page === 0;
+}
+
+export class ChunkAttention {
+  readonly #b: Builder;
+  readonly #args: Args;
+  readonly #shape: PagedShape;
+  /** Sums that are kept in registers at once. */
+  readonly #sums: number;
+  readonly #asksAhead: boolean;
+
+  /**
+   * @param asksAhead memory is asked for before it is needed, as far ahead as the notes say: where there is so much to
+   *   compute with each key that the processor does not do so itself early enough
+   */
+  constructor(b: Builder, args: Args, shape: PagedShape, asksAhead = false) {
+    this.#b = b;
+    this.#asksAhead = asksAhead;
+    this.#args = args;
+    this.#shape = shape;
+    this.#sums = b.target.registers === 32 ? 16 : 8;
+  }
+
+  read(offset: number): Int {
+    return this.#b.scratch().readInt(offset);
+  }
+
+  write(offset: number, value: Int): void {
+    this.#b.scratch().writeInt(offset, value);
+  }
+
+  /** What is asked for while `at` is read, so that it is near when it is needed. */
+  #ahead(at: Cursor): Cursor | undefined {
+    return this.#asksAhead ? at.copy(this.read(NOTES.ahead)) : undefined;
+  }
+
+  /** The first query, or where its output goes. */
+  first(matrix: Args[string]): Cursor {
+    const { heads, dim } = this.#shape;
+    return this.#b.cursor(matrix, this.read(NOTES.row).times(4 * heads * dim), this.read(NOTES.column));
+  }
+
+  /** Keys from the chunk's beginning to the end of what query `m` sees: none or fewer, or more than the chunk has. */
+  #reach({ more }: Queries, m: number): Int {
+    return this.read(NOTES.seen)
+      .plus(more * m)
+      .minus(this.read(NOTES.start));
+  }
+
+  /** Keys of this chunk that at least one of the queries sees; may be negative. */
+  keys(queries: Queries): Int {
+    return this.#reach(queries, queries.count - 1).min(CHUNK);
+  }
+
+  /** Calls `body` for each page of the chunk: where the key head begins in it, and how many keys count. */
+  #eachPage(matrix: Args[string], keys: Int, body: (at: Cursor, count: Int) => void): void {
+    const b = this.#b;
+    const { kv_heads, page, dim } = this.#shape;
+    const headBytes = 4 * page * dim;
+    const number = b.cursor(this.#args.pages, this.read(NOTES.firstPage).times(4));
+    const left = b.variable(keys);
+    b.forever((leave) => {
+      leave(left, "<=", 0);
+      const start = number.readInt().times(kv_heads).plus(this.read(NOTES.head)).times(headBytes);
+      body(b.cursor(matrix, start), left.min(page));
+      left.add(-page);
+      number.advance(4);
+    });
+  }
+
+  /** scores = q k^T scale */
+  scores(queries: Queries): void {
+    const b = this.#b;
+    const { page, dim, scale } = this.#shape;
+    const { count, stride } = queries;
+    const most = Math.min(page / b.lanes, 2 ** Math.floor(Math.log2(this.#sums / count)));
+    const scores = b.scratch(NOTES.scores);
+    this.#eachPage(this.#args.keys, this.keys(queries), (keys, valid) => {
+      const some = (width: number): void => {
+        const sums = Array.from({ length: count }, () => Array.from({ length: width }, () => b.accF32()));
+        const [key, number] = [keys.copy(), this.first(this.#args.q)];
+        const ahead = this.#ahead(key);
+        b.repeat(dim, () => {
+          const factors = sums.map((_, m) => number.broadcast(m * stride));
+          for (let r = 0; r < width; r++) {
+            const vector = key.load(4 * r * b.lanes);
+            for (const [m, factor] of factors.entries()) sums[m][r].fma(factor, vector);
+          }
+          for (let r = 0; r < width; r++) ahead?.prefetch(4 * r * b.lanes, "L2");
+          for (const cursor of [key, ...(ahead ? [ahead] : [])]) cursor.advance(4 * page);
+          number.advance(4);
+        });
+        for (const [m, row] of sums.entries())
+          for (const [r, sum] of row.entries())
+            scores.store(4 * (m * CHUNK + r * b.lanes), b.mul(sum, b.f32(scale)));
+        for (const cursor of [keys, scores]) cursor.advance(4 * b.lanes * width);
+      };
+      const groups = valid.plus(b.lanes - 1).dividedBy(b.lanes);
+      b.repeat(groups.dividedBy(most), () => some(most));
+      for (let width = most / 2; width >= 1; width /= 2)
+        b.if(groups.modulo(2 * width), ">=", width, () => some(width));
+    });
+  }
+
+  /** Scores to e^(score - highest), in place, and zero where a key is not seen; notes the highest and the sum. */
+  softmax(queries: Queries): void {
+    const b = this.#b;
+    const tops = Array.from({ length: queries.count }, (_, m) => {
+      const highest = b.accF32(UNSEEN);
+      this.#eachScores(queries, m, (scores, mask) => {
+        const value = scores.load();
+        highest.max(mask ? b.select(mask, value, b.f32(UNSEEN)) : value);
+      });
+      return b.acc(maxLanes(b, highest));
+    });
+    const notes = b.scratch();
+    for (const [m, top] of tops.entries()) {
+      const sum = b.accF32();
+      this.#eachScores(queries, m, (scores, mask) => {
+        const power = exp(b, b.sub(scores.load(), top));
+        const value = mask ? b.and(power, mask) : power;
+        scores.store(0, value);
+        sum.add(value);
+      });
+      notes.store(NOTES.tops + 4 * m, top, 1);
+      notes.store(NOTES.sums + 4 * m, sumLanes(b, sum), 1);
+    }
+  }
+
+  /** Goes over a query's scores vector by vector, with a mask where not all of them count. */
+  #eachScores(queries: Queries, m: number, body: (scores: Cursor, mask?: Vec<"mask">) => void): void {
+    const b = this.#b;
+    const { window } = this.#shape;
+    const scores = b.scratch(NOTES.scores + 4 * CHUNK * m);
+    const left = b.variable(this.#reach(queries, m));
+    const groups = b.variable(
+      this.keys(queries)
+        .plus(b.lanes - 1)
+        .dividedBy(b.lanes),
+    );
+    const next = (): void => {
+      scores.advance(4 * b.lanes);
+      left.add(-b.lanes);
+    };
+    if (window > 0) {
+      b.repeat(groups, () => {
+        const first = b.greater(b.iota(), b.splat(left.minus(window + 1)));
+        body(scores, b.as("mask", b.and(b.as("i32", first), b.firstLanes(left).mask)));
+        next();
+      });
+      return;
+    }
+    const whole = left.max(0).min(CHUNK).dividedBy(b.lanes);
+    groups.add(whole.times(-1));
+    b.repeat(whole, () => {
+      body(scores);
+      next();
+    });
+    b.repeat(groups, () => {
+      body(scores, b.firstLanes(left).mask);
+      next();
+    });
+  }
+
+  /** scores v: calls `use` with the sums of query `m` from column `column` on, as many as a vector has. */
+  weightedSums(
+    queries: Queries,
+    use: (m: number, column: number, lanes: number, sum: Acc<"f32">) => void,
+  ): void {
+    const b = this.#b;
+    const { dim } = this.#shape;
+    const width = Math.floor(this.#sums / queries.count) * b.lanes;
+    for (let c = 0; c < dim; c += width) {
+      const parts: { column: number; lanes: number }[] = [];
+      for (let column = c; column < Math.min(dim, c + width); column += b.lanes)
+        parts.push({ column, lanes: Math.min(b.lanes, dim - column) });
+      const sums = Array.from({ length: queries.count }, () => parts.map(() => b.accF32()));
+      const weights = b.scratch(NOTES.scores);
+      this.#eachPage(this.#args.values, this.keys(queries), (value, valid) => {
+        const ahead = this.#ahead(value);
+        b.repeat(valid, () => {
+          const factors = sums.map((_, m) => weights.broadcast(4 * CHUNK * m));
+          for (const [v, { column, lanes }] of parts.entries()) {
+            const vector = value.load(4 * column, lanes);
+            for (const [m, factor] of factors.entries()) sums[m][v].fma(factor, vector);
+          }
+          for (const { column } of parts) ahead?.prefetch(4 * column, "L2");
+          for (const cursor of [value, ...(ahead ? [ahead] : [])]) cursor.advance(4 * dim);
+          weights.advance(4);
+        });
+      });
+      for (const [m, row] of sums.entries())
+        for (const [v, { column, lanes }] of parts.entries()) use(m, column, lanes, row[v]);
+    }
+  }
+}
+
+/** What is known of a softmax of which some chunks were seen. */
+export interface Known {
+  /** The highest score. */
+  top: Vec<"f32">;
+  /** The sum of weights, e^(score - top). */
+  sum: Vec<"f32">;
+}
+
+/** Adds a chunk: the factors on what was summed up before, and on the chunk's own sums. */
+export function merged(
+  b: Builder,
+  known: Known,
+  chunk: Known,
+): Known & { before: Vec<"f32">; own: Vec<"f32"> } {
+  const top = b.max(known.top, chunk.top);
+  const before = exp(b, b.sub(known.top, top));
+  const own = exp(b, b.sub(chunk.top, top));
+  return { top, before, own, sum: b.fma(known.sum, before, b.mul(chunk.sum, own)) };
+}
+
+/** 1 / sum; nothing for a row that sees nothing. */
+export function inverseOf(b: Builder, sum: Vec<"f32">): Vec<"f32"> {
+  return b.and(b.div(b.f32(1), sum), b.less(b.f32(0), sum));
+}
