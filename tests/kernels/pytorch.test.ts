@@ -17,8 +17,8 @@ const KERNELS = new Map((await allKernels()).map((kernel) => [kernel.name, kerne
  * weights are rules of this library, which `formats.test.ts` holds against plain products.
  */
 const ELSEWHERE = new Set([
-  ...[activation.name, "row_maxima", "multiply_adds"],
-  ...["quantise_rows", "packed_linear", "packed_embedding", "pack_weights", "checksum"],
+  ...[activation.name, "row_maxima", "multiply_adds", "byte_dots"],
+  ...["quantise_rows", "packed_linear", "expanded_linear", "packed_embedding", "pack_weights", "checksum"],
 ]);
 
 function numbers(name: string): number[] {
