@@ -22,16 +22,10 @@ export interface AppOptions {
 
 type Env = { Variables: { record: RequestRecord } };
 
+const POSTED: readonly string[] = ["/v1/chat/completions", "/v1/completions"];
 const PATHS: readonly string[] = [
-  ...[
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/models",
-    "/health",
-    "/metrics",
-    "/openapi.json",
-    "/page.json",
-  ],
+  ...POSTED,
+  ...["/v1/models", "/health", "/metrics", "/openapi.json", "/page.json"],
   ...PAGE_PATHS,
 ];
 
@@ -63,7 +57,7 @@ export function createApp(service: Service, options: AppOptions = {}): Hono<Env>
     }
   }
   addRoutes(app, service, page);
-  app.notFound((c) => refused(404, `There is nothing at ${c.req.method.slice(0, 10)} here.`, "not_found"));
+  app.notFound(() => refused(404, "There is nothing at this address.", "not_found"));
   app.onError((error, c) => {
     const shown = asApiError(error);
     c.get("record").failed(shown, error);
@@ -89,8 +83,9 @@ function addRoutes(app: Hono<Env>, service: Service, page: URL): void {
   app.get("/openapi.json", (c) => c.json(openApi()));
   for (const path of PAGE_PATHS) app.get(path, () => pageFile(path, page));
   for (const path of PATHS) {
+    const Allow = POSTED.includes(path) ? "POST" : "GET, HEAD";
     app.all(path, (c) =>
-      refused(405, `${c.req.method.slice(0, 10)} is not answered here.`, "method_not_allowed"),
+      refused(405, `${c.req.method.slice(0, 10)} is not answered here.`, "method_not_allowed", { Allow }),
     );
   }
 }
@@ -115,6 +110,6 @@ function health(service: Service): object {
   return { status: service.state, models };
 }
 
-function refused(status: number, message: string, code: string): Response {
-  return new ApiError(status, message, { code }).toResponse();
+function refused(status: number, message: string, code: string, headers?: Record<string, string>): Response {
+  return new ApiError(status, message, { code, headers }).toResponse();
 }

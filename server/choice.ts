@@ -1,5 +1,5 @@
 import { BaseStreamer, DecodeStream, type JSONSchema, type Tensor } from "../src/index.ts";
-import { constraintOf, eosOf } from "./constraint.ts";
+import { constraintOf, eosOf, heldError } from "./constraint.ts";
 import { type ChosenLogprob, LogprobRecorder } from "./logprobs.ts";
 import type { Loaded } from "./model_pool.ts";
 import type { Prompt } from "./prompt.ts";
@@ -110,7 +110,7 @@ export async function generateChoice(
   const recorder = request.top_logprobs === undefined ? undefined : new LogprobRecorder(request.top_logprobs);
   const streamer = new PieceStreamer(processor.tokenizer, request.stop, recorder, listener, eos);
   const constraint = request.schema && constraintOf({ model, processor }, request.schema, request.max_tokens);
-  await model.generate({
+  const generated = model.generate({
     input_ids: [prompt.ids],
     pixel_values: prompt.pixel_values,
     image_sizes: prompt.image_sizes,
@@ -120,6 +120,7 @@ export async function generateChoice(
     streamer,
     signal,
   });
+  await (constraint ? generated.catch(heldError) : generated);
   const { tokens, pieces, cutter } = streamer;
   return {
     text: pieces.map(({ text }) => text).join(""),

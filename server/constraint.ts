@@ -1,4 +1,4 @@
-import { type JSONSchema, JSONSchemaLogitsProcessor, LlavaError } from "../src/index.ts";
+import { type JSONSchema, JSONSchemaLogitsProcessor, OptionError, UnsupportedError } from "../src/index.ts";
 import { invalid } from "./errors.ts";
 import type { Loaded } from "./model_pool.ts";
 import type { ChatRequest } from "./schema.ts";
@@ -29,7 +29,14 @@ export function constraintOf(
     const { tokenizer } = processor;
     return new JSONSchemaLogitsProcessor({ tokenizer, schema, eos_token_id: eosOf(model), max_new_tokens });
   } catch (error) {
-    if (error instanceof LlavaError) throw invalid("response_format.json_schema", error.message);
-    throw error;
+    return heldError(error);
   }
+}
+
+/** Throws what a client is told of an error of a schema, which may show while the answer is made; others as they are. */
+export function heldError(error: unknown): never {
+  const isSchema = error instanceof OptionError && String(error.where ?? "").startsWith("schema");
+  if (isSchema || error instanceof UnsupportedError)
+    throw invalid("response_format.json_schema", error.message);
+  throw error;
 }

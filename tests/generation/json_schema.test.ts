@@ -502,39 +502,52 @@ test("a model's answer is what the schema says", async () => {
   }
 });
 
-test.each([
-  [{ type: "text" }, /schema\.type/],
+/** Lists in lists. */
+function nested(depth: number): JSONSchema {
+  let schema: JSONSchema = { type: "null" };
+  for (let i = 0; i < depth; i++) schema = { type: "array", items: schema };
+  return schema;
+}
+
+test.each(
   [
-    { type: "object", properties: { a: { type: "object", minProperties: 2 } } },
-    /a\.minProperties.*cannot be held/,
-  ],
-  [{ type: "number", multipleOf: 0 }, /multipleOf: expected a number above 0/],
-  [{ type: "number", multipleOf: 1e-13 }, /multipleOf: expected a number above 0/],
-  [{ type: "object", propertys: {} }, /propertys.*properties/],
-  [{ type: "array", uniqueItems: true }, /uniqueItems/],
-  [{ minimum: 3 }, /minimum cannot be held without a "type"/],
-  [{ type: "string", minimum: 3 }, /minimum cannot be held for type string/],
-  [{ type: "string", pattern: "(?<=a)b" }, /\(\?<= is not supported/],
-  [{ type: "string", pattern: "a\\b" }, /\\b is not supported/],
-  [{ type: "string", pattern: "(a)\\1" }, /\\1 is not supported/],
-  [{ type: "string", pattern: "^(?:a(?!b))*$" }, /look-ahead.*within a repetition/],
-  [{ type: "string", pattern: "a{1001}" }, /\{1001\} is not supported/],
-  [{ type: "string", format: "json-pointer" }, /format.*json-pointer/],
-  [{ type: "string", format: "cuid" }, /format.*cuid/],
-  [{ type: "string", pattern: "^a{3}$", maxLength: 2 }, /no value/],
-  [{ type: "integer", minimum: 5, maximum: 4 }, /no value/],
-  [{ $ref: "#/$defs/none" }, /none is not in the schema/],
-  [{ $ref: "#" }, /no value/],
-  [{ oneOf: [{ type: "integer" }, { type: "number" }] }, /use anyOf/],
-  [
-    { allOf: [{ type: "integer" }, { multipleOf: 2 }, { multipleOf: 3 }] },
-    /multipleOf.*several parts of allOf/,
-  ],
-  [{ allOf: [{ type: "integer" }, { type: "string" }] }, /of different kinds in parts of allOf/],
-  [{ type: "array", additionalItems: false }, /additionalItems.*items is no list/],
-  [{ type: "string", enum: [] }, /no value/],
-  [{ type: "array", items: false, minItems: 1 }, /minItems/],
-] as [JSONSchema, RegExp][])("%j is refused", (schema, text) => {
+    [{ type: "text" }, /schema\.type/],
+    [
+      { type: "object", properties: { a: { type: "object", minProperties: 2 } } },
+      /a\.minProperties.*cannot be held/,
+    ],
+    [{ type: "number", multipleOf: 0 }, /multipleOf: expected a number above 0/],
+    [{ type: "number", multipleOf: 1e-13 }, /multipleOf: expected a number above 0/],
+    [{ type: "object", propertys: {} }, /propertys.*properties/],
+    [{ type: "array", uniqueItems: true }, /uniqueItems/],
+    [{ minimum: 3 }, /minimum cannot be held without a "type"/],
+    [{ type: "string", minimum: 3 }, /minimum cannot be held for type string/],
+    [{ type: "string", pattern: "(?<=a)b" }, /\(\?<= is not supported/],
+    [{ type: "string", pattern: "a\\b" }, /\\b is not supported/],
+    [{ type: "string", pattern: "(a)\\1" }, /\\1 is not supported/],
+    [{ type: "string", pattern: "^(?:a(?!b))*$" }, /look-ahead.*within a repetition/],
+    [{ type: "string", pattern: "a{1001}" }, /\{1001\} is not supported/],
+    [{ type: "string", format: "json-pointer" }, /format.*json-pointer/],
+    [{ type: "string", format: "cuid" }, /format.*cuid/],
+    [{ type: "string", pattern: "^a{3}$", maxLength: 2 }, /no value/],
+    [{ type: "string", pattern: "^(([a-z]{1,900}){1,900}){1,900}$", minLength: 900 }, /too large to be held/],
+    [{ type: "string", pattern: `^${"(?=.*a.{40}b)(?!.*c.{40}d)".repeat(8)}.*$` }, /too large to be held/],
+    [nested(101), /too deep/],
+    [nested(100_000), /too deep/],
+    [{ type: "integer", minimum: 5, maximum: 4 }, /no value/],
+    [{ $ref: "#/$defs/none" }, /none is not in the schema/],
+    [{ $ref: "#" }, /no value/],
+    [{ oneOf: [{ type: "integer" }, { type: "number" }] }, /use anyOf/],
+    [
+      { allOf: [{ type: "integer" }, { multipleOf: 2 }, { multipleOf: 3 }] },
+      /multipleOf.*several parts of allOf/,
+    ],
+    [{ allOf: [{ type: "integer" }, { type: "string" }] }, /of different kinds in parts of allOf/],
+    [{ type: "array", additionalItems: false }, /additionalItems.*items is no list/],
+    [{ type: "string", enum: [] }, /no value/],
+    [{ type: "array", items: false, minItems: 1 }, /minItems/],
+  ].map((own, i) => [i, ...own]) as [number, JSONSchema, RegExp][],
+)("what cannot be held is refused: %i", (_, schema, text) => {
   const make = () =>
     new JSONSchemaLogitsProcessor({ tokenizer: processor.tokenizer, schema, eos_token_id: 2 });
   expect(make).toThrow(OptionError);

@@ -121,11 +121,20 @@ export function constraintOf(tokenizer: StoppingTokenizer, schema: JSONSchema): 
   const own = kept.get(tokenizer) ?? { tokens: new TokenBytes(tokenizer), constraints: new Map() };
   kept.set(tokenizer, own);
   const { tokens, constraints } = own;
-  const key = JSON.stringify(schema);
+  const key = keyOf(schema);
   const constraint = constraints.get(key) ?? new Constraint(tokens, schema);
   constraints.delete(key);
   constraints.set(key, constraint);
   const [oldest] = constraints.keys();
   if (constraints.size > KEPT) constraints.delete(oldest);
   return constraint;
+}
+
+/** @throws OptionError where the schema is deeper than the engine can write */
+function keyOf(schema: JSONSchema): string {
+  try {
+    return JSON.stringify(schema);
+  } catch {
+    throw new OptionError("schema: it is too deep, or contains itself", { where: "schema" });
+  }
 }

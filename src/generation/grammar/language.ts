@@ -1,4 +1,9 @@
+import { OptionError } from "../../base/errors.ts";
 import { type CodeRange, includes, LAST_CODE, merged } from "./character_sets.ts";
+
+/** Languages of one schema's string, and parts of one language: far more than any pattern that is meant needs. */
+const MOST_LANGUAGES = 100_000;
+const MOST_PARTS = 1000;
 
 type Shape =
   | { kind: "empty" }
@@ -138,6 +143,7 @@ export class Languages {
   }
 
   #several(kind: "either" | "both", parts: readonly Language[], neutral: Language): Language {
+    if (parts.length > MOST_PARTS) throw tooLarge();
     const own = [...new Set(parts)].sort((a, b) => a.id - b.id);
     if (own.length === 0) return neutral;
     if (own.length === 1) return own[0];
@@ -148,8 +154,16 @@ export class Languages {
   #of(key: string, shape: Shape, nullable: boolean): Language {
     const found = this.#known.get(key);
     if (found) return found;
+    if (this.#known.size > MOST_LANGUAGES) throw tooLarge();
     const language = { id: this.#known.size, shape, nullable, after: new Map() };
     this.#known.set(key, language);
     return language;
   }
+}
+
+/** Patterns can ask for more than can be told apart. */
+export function tooLarge(): OptionError {
+  return new OptionError("schema: a pattern, with what stands beside it, is too large to be held", {
+    where: "schema",
+  });
 }

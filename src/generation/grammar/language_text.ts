@@ -1,11 +1,10 @@
-import { OptionError } from "../../base/errors.ts";
 import type { CodeRange } from "./character_sets.ts";
 import type { Grammar, Node } from "./grammar.ts";
 import { characterOf, writtenBytes } from "./json_characters.ts";
-import type { Language, Languages } from "./language.ts";
+import { type Language, type Languages, tooLarge } from "./language.ts";
 
 /** Beginnings of texts that are told apart, at most, to find the end of one. */
-const MOST_STATES = 50_000;
+const MOST_STATES = 20_000;
 
 /** Characters that a language does not tell apart. */
 interface CharacterClass {
@@ -98,10 +97,4 @@ export class LanguageText {
     }
     return best;
   }
-}
-
-function tooLarge(): OptionError {
-  return new OptionError("schema: a pattern, with what stands beside it, is too large to be held", {
-    where: "schema",
-  });
 }
