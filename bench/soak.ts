@@ -66,15 +66,8 @@ async function show(when: string): Promise<void> {
 
 async function listening(): Promise<string> {
   let said = "";
-  for await (const [chunk] of events()) {
-    said += chunk;
-    if (said.includes("ready")) break;
-  }
+  while (!said.includes("ready")) said += (await once(server.stderr, "data"))[0];
   const found = /http:\/\/\S+/.exec(said);
   if (!found) throw new Error(said);
   return found[0];
-}
-
-async function* events(): AsyncGenerator<unknown[]> {
-  while (server.exitCode === null) yield await once(server.stderr, "data");
 }
