@@ -1,6 +1,7 @@
 import { type AutoProcessor, LlavaError, type LlavaForConditionalGeneration } from "../src/index.ts";
 import { orAborted } from "./abort.ts";
 import { ApiError } from "./errors.ts";
+import { prepareOnce } from "./picture_cache.ts";
 
 /** A model with its processor. */
 export interface Loaded {
@@ -133,6 +134,7 @@ export class ModelPool {
     try {
       if (Number.isFinite(this.#options.modelBytes)) await this.#makeRoom(await served.estimate());
       const loaded = await served.load();
+      prepareOnce(loaded.processor);
       entry.resident = { ...loaded, id: served.id };
       return entry.resident;
     } catch (error) {

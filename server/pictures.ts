@@ -1,7 +1,14 @@
 import { ImageError, load_image, type RawImage } from "../src/index.ts";
 import { ApiError, invalid } from "./errors.ts";
 import type { Limits } from "./limits.ts";
+import type { PictureCache } from "./picture_cache.ts";
 import type { RemotePictures } from "./remote_pictures.ts";
+
+/** Where pictures come from. */
+export interface PictureSources {
+  remote: RemotePictures;
+  pictures: PictureCache;
+}
 
 type PictureLimits = Pick<Limits, "pictureBytes" | "picturePixels">;
 
@@ -14,18 +21,15 @@ export async function readPicture(
   url: string,
   param: string,
   limits: PictureLimits,
-  remote: RemotePictures,
+  { remote, pictures }: PictureSources,
   signal: AbortSignal,
 ): Promise<RawImage> {
   const bytes = /^data:/i.test(url)
     ? dataUriBytes(url, param, limits.pictureBytes)
     : await remote.read(url, param, limits.pictureBytes, signal);
   try {
-    return await load_image(bytes, {
-      maxBytes: limits.pictureBytes,
-      maxPixels: limits.picturePixels,
-      signal,
-    });
+    const { pictureBytes: maxBytes, picturePixels: maxPixels } = limits;
+    return await pictures.read(bytes, () => load_image(bytes, { maxBytes, maxPixels, signal }));
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ImageError)) throw error;

@@ -2,8 +2,7 @@ import { OptionError, type RawImage, ShapeError, type Tensor } from "../src/inde
 import { ApiError, invalid } from "./errors.ts";
 import { CHARACTERS_PER_TOKEN, type Limits } from "./limits.ts";
 import type { Resident } from "./model_pool.ts";
-import { readPicture } from "./pictures.ts";
-import type { RemotePictures } from "./remote_pictures.ts";
+import { type PictureSources, readPicture } from "./pictures.ts";
 import type { Message } from "./schema.ts";
 
 /** What a model continues. */
@@ -19,9 +18,8 @@ type Part = { type: "image"; image: RawImage } | { type: "text"; text: string };
 
 type Turn = { role: string; content: Part[] };
 
-export interface PromptContext {
+export interface PromptContext extends PictureSources {
   limits: Limits;
-  remote: RemotePictures;
   signal: AbortSignal;
 }
 
@@ -82,11 +80,11 @@ async function partsOf({ content }: Message, where: string, context: PromptConte
       parts.push({ type: "text", text: part.text });
       continue;
     }
-    const { limits, remote, signal } = context;
+    const { limits, signal } = context;
     const param = `${where}.content[${p}].image_url`;
     parts.push({
       type: "image",
-      image: await readPicture(part.image_url.url, param, limits, remote, signal),
+      image: await readPicture(part.image_url.url, param, limits, context, signal),
     });
   }
   return parts;

@@ -3,6 +3,7 @@ import { ApiError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { ModelPool, type Resident, type ServedModel } from "./model_pool.ts";
+import { PictureCache } from "./picture_cache.ts";
 import { RemotePictures, type Resolve } from "./remote_pictures.ts";
 
 /** What the log says of a request: one line, without any of its text. */
@@ -37,6 +38,7 @@ export class Service {
   readonly admission: Admission;
   readonly metrics = new Metrics();
   readonly remote: RemotePictures;
+  readonly pictures = new PictureCache();
   readonly log: (line: LogLine) => void;
   /** One for each request. No signal is shared by all: whatever listened to it would be kept for ever. */
   readonly #running = new Set<AbortController>();

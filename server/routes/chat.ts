@@ -23,10 +23,10 @@ export async function chat(service: Service, raw: Request, record: RequestRecord
     schema: schemaOf(body),
   };
   return answer(service, request, raw, record, async ({ resident, signal }) => {
-    const { limits, remote } = service;
+    const { limits, remote, pictures } = service;
     // Before anything is streamed: a schema that cannot be held is the client's error.
     if (request.schema) constraintOf(resident, request.schema, 1);
-    const prompt = await chatPrompt(resident, body.messages, { limits, remote, signal });
+    const prompt = await chatPrompt(resident, body.messages, { limits, remote, pictures, signal });
     return { prompts: [prompt], format: new ChatFormat(new TokenTexts(resident.processor.tokenizer), body) };
   });
 }
