@@ -53,7 +53,7 @@ export function addServe(program: Command): void {
     .option("--host <address>", "where to listen; 0.0.0.0: for other machines, too", "127.0.0.1")
     .option("--port <n>", "where to listen; 0: any free port", portNumber, 8000)
     .addOption(new Option("--api-key <key>", "clients must send this key").env("LLAVA_API_KEY"))
-    .option("--allow-image-host <host>", "fetch pictures from this host; may be repeated", several, [])
+    .option("--allow-image-host <host>", "fetch pictures from this host; may be repeated", hosts, [])
     .option("--cors-origin <origin>", "let pages of this origin ask; may be repeated", several, [])
     .option("--max-running <n>", "requests computed together", wholeNumber(1), DEFAULT_LIMITS.running)
     .option("--max-queue <n>", "requests that may wait", wholeNumber(0), DEFAULT_LIMITS.queued)
@@ -147,6 +147,14 @@ async function estimate(name: string, { dtype }: ServeFlags): Promise<number> {
 
 function several(text: string, before: string[] = []): string[] {
   if (text.trim() === "") throw new InvalidArgumentError("Expected a name.");
+  return [...before, text];
+}
+
+/** Every host is named: a pattern would be taken for a name that no address has. */
+function hosts(text: string, before: string[] = []): string[] {
+  if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?$/i.test(text)) {
+    throw new InvalidArgumentError("Expected one host, as images.example.com or cdn.example.com:8443.");
+  }
   return [...before, text];
 }
 

@@ -147,3 +147,11 @@ test("every command has help with examples", async () => {
   }
   expect((await llava([])).code).toBe(2);
 });
+
+test("every host that pictures may come from is named", async () => {
+  for (const host of ["*", "*.example.com", "https://example.com", "example.com/pictures", ""]) {
+    const { code, stderr } = await llava(["serve", "--port", "0", "--allow-image-host", host]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("Expected one host, as images.example.com or cdn.example.com:8443.");
+  }
+});
