@@ -80,11 +80,11 @@ export function profileOf(steps: readonly SpacedStep[], parts: number): Profile 
 
 function kernelsOf(commands: readonly CommandTimes[], parts: number): KernelProfile[] {
   const kernels = new Map<string, KernelProfile>();
-  for (const { kernel, worked, waited, bytes, operations, numbers } of commands) {
+  for (const { kernel, runs, worked, waited, bytes, operations, numbers } of commands) {
     const empty = { kernel, times: 0, ms: 0, waiting_ms: 0, bytes: 0, operations: 0, numbers };
     const sums = kernels.get(kernel) ?? empty;
     kernels.set(kernel, sums);
-    sums.times++;
+    sums.times += runs;
     sums.ms += worked;
     sums.waiting_ms += waited;
     sums.bytes += bytes;

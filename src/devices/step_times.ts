@@ -7,6 +7,8 @@
 export interface CommandTimes {
   /** The kernel's name, and what tells its uses apart. */
   readonly kernel: string;
+  /** 1; 0 for the first of two programs of one kernel. */
+  readonly runs: number;
   /** Computing. */
   readonly worked: number;
   /** Threads that were done waited for the others. */

@@ -7,9 +7,11 @@ import { benchModel, LlavaForConditionalGeneration } from "../../src/index.ts";
 function step(begin: number, end: number): StepTimes {
   const times = { bytes: 100, operations: 10, numbers: "float32" as const };
   const commands = [
-    { kernel: "a", worked: 1, waited: 0.25, ...times },
-    { kernel: "b", worked: 4, waited: 0, ...times },
-    { kernel: "a", worked: 2, waited: 0.5, ...times },
+    { kernel: "a", runs: 1, worked: 1, waited: 0.25, ...times },
+    // Two programs of one kernel: the first has no bytes and operations of its own.
+    { kernel: "b", runs: 0, worked: 1.5, waited: 0, ...times, bytes: 0, operations: 0 },
+    { kernel: "b", runs: 1, worked: 2.5, waited: 0, ...times },
+    { kernel: "a", runs: 1, worked: 2, waited: 0.5, ...times },
   ];
   const rest = end - begin - 7.75 - 1.5;
   return { begin, end, record: 0.5, prepare: 0.25, read: 0.5, wake: 0.25, back: rest, commands };

@@ -64,6 +64,7 @@ function timesOf(command: Command, worked: number, waited: number, whole: boolea
   const { use, bytes, operations = 0, numbers = "float32" } = kernel.cost?.(inputs as never, params) ?? {};
   return {
     kernel: use === undefined ? kernel.name : `${kernel.name} ${use}`,
+    runs: whole ? 1 : 0,
     worked,
     waited,
     bytes: whole ? (bytes ?? bytesOf(command, output)) : 0,
