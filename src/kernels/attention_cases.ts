@@ -124,6 +124,33 @@ const PAGED_CASES: PagedCase[] = [
     window: 13,
   },
   { sequences: [[1, 100]], heads: 2, kv_heads: 1, dim: 64, page: 64, window: 70 },
+  // Contexts of several chunks of keys: one row and many, some that end where a chunk does, or one key after it.
+  {
+    sequences: [
+      [1, 299],
+      [6, 250],
+      [1, 127],
+      [1, 128],
+      [70, 100],
+    ],
+    heads: 7,
+    kv_heads: 1,
+    dim: 40,
+    page: 64,
+  },
+  { sequences: [[70, 260]], heads: 3, kv_heads: 3, dim: 20, page: 16 },
+  {
+    sequences: [
+      [1, 299],
+      [30, 290],
+      [1, 511],
+    ],
+    heads: 10,
+    kv_heads: 2,
+    dim: 24,
+    page: 64,
+    window: 140,
+  },
   { sequences: [[9, 3]], heads: 2, kv_heads: 2, dim: 10, page: 16, window: 1 },
   {
     sequences: [
