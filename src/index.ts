@@ -57,6 +57,7 @@ export {
   UnsupportedError,
 } from "./base/errors.ts";
 export type { WeightDType } from "./devices/device.ts";
+export type { CommandTimes, StepTimes } from "./devices/step_times.ts";
 export {
   GenerationConfig,
   type GenerationFromPretrainedOptions,
