@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { normal } from "../../src/kernels/cases.ts";
+import { expandedLinear } from "../../src/kernels/formats/expanded_linear.ts";
 import { codePlace, GROUP, packable, packedBytes, packedShape } from "../../src/kernels/formats/format.ts";
 import { FORMATS } from "../../src/kernels/formats/formats.ts";
 import { encodeBlock, packRows, unpackNumbers } from "../../src/kernels/formats/pack.ts";
@@ -142,6 +143,27 @@ describe.each(formats)("products and rows in $name", (format) => {
         }
         expect(Math.abs((y.data[t * N + n] as number) - exact)).toBeLessThanOrEqual(allowed);
         expect(allowed).toBeLessThan(2);
+      }
+    }
+  });
+
+  test("an expanded product is that, but for the rounding of x and weights to bfloat16", () => {
+    const y = new Tensor("float32", [T, N], new Float32Array(T * N));
+    const bias = normal(random, [N], 1, "bfloat16");
+    expandedLinear.reference({ x, weight, bias, y }, { format: format.name, N });
+    const numbers = x.data as Float32Array;
+    for (let t = 0; t < T; t++) {
+      for (let n = 0; n < N; n++) {
+        let exact = bfloat16ToNumber(bias.data[n] as number);
+        let allowed = 1e-5;
+        for (let k = 0; k < K; k++) {
+          const product = numbers[t * K + k] * unpacked[n][k];
+          exact += product;
+          // Half a unit in the last of 8 binary digits, of both.
+          allowed += 2.01 * 2 ** -9 * Math.abs(product);
+        }
+        expect(Math.abs((y.data[t * N + n] as number) - exact)).toBeLessThanOrEqual(allowed);
+        expect(allowed).toBeLessThan(0.5);
       }
     }
   });

@@ -13,8 +13,8 @@ const recorded = await Recorded.read();
 const KERNELS = new Map((await allKernels()).map((kernel) => [kernel.name, kernel]));
 
 /**
- * Not here: `activation` has its own tests below; two kernels measure a device, and are part of no model; those of packed
- * weights are rules of this library, which `formats.test.ts` holds against plain products.
+ * Not here: `activation` has its own tests below; three kernels measure a device, and are part of no model; those of
+ * packed weights are rules of this library, which `formats.test.ts` holds against plain products.
  */
 const ELSEWHERE = new Set([
   ...[activation.name, "row_maxima", "multiply_adds", "byte_dots"],
