@@ -4,24 +4,12 @@
 //   npm run build && node --import ./scripts/typescript.mjs bench/clients.ts [rounds] [more flags of llava serve]
 //
 // Prints tokens a second of one and of eight, and how many times more that is: the median of the rounds.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { demoServer } from "./demo_server.ts";
 
 const [rounds = "5", ...flags] = process.argv.slice(2);
 const AT_ONCE = 8;
 const QUESTIONS = ["Describe this picture.", "What is in the middle?", "Is there a cat?", "What do you see?"];
-const root = new URL("..", import.meta.url).pathname;
-const server = spawn("node", [`${root}dist/cli/main.js`, "serve", "--port", "0", ...flags], {
-  stdio: ["ignore", "ignore", "pipe"],
-});
-const url = await listening();
-const pictures = await Promise.all(
-  ["garden", "beach", "night", "snow"].map(async (name) => {
-    const bytes = await readFile(`${root}checkpoints/llava-demo/pictures/${name}.jpg`);
-    return `data:image/jpeg;base64,${bytes.toString("base64")}`;
-  }),
-);
+const { server, url, pictures } = await demoServer(flags);
 const all = pictures.flatMap((picture) => QUESTIONS.map((question) => ({ picture, question })));
 const expected = await Promise.all(all.map(async (one) => (await ask(one)).text));
 const times: number[] = [];
@@ -67,12 +55,4 @@ async function ask({ picture, question }: (typeof all)[number]): Promise<{ text:
     usage: { completion_tokens: number };
   };
   return { text: choices[0].message.content, count: usage.completion_tokens };
-}
-
-async function listening(): Promise<string> {
-  let said = "";
-  while (!said.includes("ready")) said += (await once(server.stderr, "data"))[0];
-  const found = /http:\/\/\S+/.exec(said);
-  if (!found) throw new Error(said);
-  return found[0];
 }

@@ -4,24 +4,12 @@
 //   npm run build && node --import ./scripts/typescript.mjs bench/soak.ts [requests] [more flags of llava serve]
 //
 // Prints the server's own figures after every thousand, in MiB, and when nothing has been asked for eight seconds.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { setTimeout as after } from "node:timers/promises";
+import { demoServer } from "./demo_server.ts";
 
 const [requests = "10000", ...flags] = process.argv.slice(2);
 const AT_ONCE = 8;
-const root = new URL("..", import.meta.url).pathname;
-const server = spawn("node", [`${root}dist/cli/main.js`, "serve", "--port", "0", ...flags], {
-  stdio: ["ignore", "ignore", "pipe"],
-});
-const url = await listening();
-const pictures = await Promise.all(
-  ["garden", "beach", "night", "snow"].map(async (name) => {
-    const bytes = await readFile(`${root}checkpoints/llava-demo/pictures/${name}.jpg`);
-    return `data:image/jpeg;base64,${bytes.toString("base64")}`;
-  }),
-);
+const { server, url, pictures } = await demoServer(flags);
 const begun = performance.now();
 let next = 0;
 let answered = 0;
@@ -62,12 +50,4 @@ async function show(when: string): Promise<void> {
   console.log(
     `${when}\t${seconds} s\tresident ${resident}\theap ${heap}\texternal ${external}\tmodel ${model}`,
   );
-}
-
-async function listening(): Promise<string> {
-  let said = "";
-  while (!said.includes("ready")) said += (await once(server.stderr, "data"))[0];
-  const found = /http:\/\/\S+/.exec(said);
-  if (!found) throw new Error(said);
-  return found[0];
 }
