@@ -106,6 +106,8 @@ def outlined(rgba, rng):
 
 class World:
     outlines = 0                                                # share of the drawings that get outlines; for training
+    groups = .45                                                # share of the pictures of several things with a group of the same
+    numbers = .3, .3, .22, .12, .06                             # how often a picture has one to five things
 
     def __init__(self, cache, styles=TRAIN_STYLES):
         z = np.load(cache)
@@ -221,7 +223,7 @@ class World:
             return self.things[rng.integers(len(self.things))]
         out, style = [], None
         if rng.random() < .5: style = TRAIN_STYLES[rng.integers(len(TRAIN_STYLES))]   # one hand drew the whole picture
-        if n >= 2 and rng.random() < .45:                                               # a group of the same thing
+        if n >= 2 and rng.random() < self.groups:                                       # a group of the same thing
             k, c = int(rng.integers(2, n + 1)), one()
             st = style or list(self.by[c])[rng.integers(len(self.by[c]))]
             col = None
@@ -253,7 +255,7 @@ class World:
             im, bgd = self.pool[rng.integers(1500)]
             if rng.random() < .5: im = im[:, ::-1]
         im = np.array(im, dtype=np.float32, order="C")
-        n = int(rng.choice([1, 2, 3, 4, 5], p=[.3, .3, .22, .12, .06]))
+        n = int(rng.choice([1, 2, 3, 4, 5], p=self.numbers))
         items = items if items is not None else self.pick(rng, n)
         n = len(items)
         lo, hi = [(.4, .8), (.32, .52), (.28, .44), (.26, .38), (.24, .33)][min(n, 5) - 1]

@@ -88,8 +88,8 @@ class Heads(nn.Module):
 
 class Stream(torch.utils.data.IterableDataset):
     """Endless batches of scenes (stage 1), or of scenes with conversations (stage 2)."""
-    def __init__(self, cache, batch, seed, tokenizer=None, length=136, pair_every=10, outlines=0.):
-        self.cache, self.batch, self.seed, self.tok, self.length, self.pair_every, self.outlines = cache, batch, seed, tokenizer, length, pair_every, outlines
+    def __init__(self, cache, batch, seed, tokenizer=None, length=136, pair_every=10, drawn=None):
+        self.cache, self.batch, self.seed, self.tok, self.length, self.pair_every, self.drawn = cache, batch, seed, tokenizer, length, pair_every, drawn or {}
 
     def picture(self, rng):
         while True:
@@ -126,7 +126,8 @@ class Stream(torch.utils.data.IterableDataset):
         w = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, w.id if w else 0])
         self.world = D.World(self.cache)
-        self.world.pool, self.world.pool_size, self.world.outlines = [], SIZE, self.outlines
+        self.world.pool, self.world.pool_size = [], SIZE
+        for name, share in self.drawn.items(): setattr(self.world, name, share)
         if self.tok is not None: self.head = self.tok.encode("USER: ", add_special_tokens=False).ids; self.newline = self.tok.encode("\n", add_special_tokens=False).ids
         k = 0
         while True:
@@ -224,7 +225,7 @@ class Trainer:
         self.heads.load_state_dict(z["heads"])
 
     def batches(self, tok=None, batch=None, seed=0):
-        ds = Stream(self.a.cache, batch or self.a.batch, self.a.seed * 1000 + seed, tok, self.a.length, outlines=self.a.outlines)
+        ds = Stream(self.a.cache, batch or self.a.batch, self.a.seed * 1000 + seed, tok, self.a.length, drawn=dict(outlines=self.a.outlines, groups=self.a.groups, numbers=self.a.numbers))
         return iter(torch.utils.data.DataLoader(ds, batch_size=None, num_workers=self.a.workers, **(dict(prefetch_factor=6) if self.a.workers else {})))
 
     def pixels(self, u8): return ((u8.permute(0, 3, 1, 2).float() / 255 - MEAN) / STD).to(torch.bfloat16).contiguous()
@@ -355,6 +356,8 @@ if __name__ == "__main__":
     ap.add_argument("--workers", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--outlines", type=float, default=0, help="share of the drawings that are redrawn with dark outlines")
+    ap.add_argument("--groups", type=float, default=D.World.groups, help="share of the pictures of several things with a group of the same")
+    ap.add_argument("--numbers", type=lambda text: [float(share) for share in text.split(",")], default=D.World.numbers, help="shares of the pictures with one to five things: .3,.3,.22,.12,.06")
     ap.add_argument("--kinds", default="", help="kinds of questions asked more or less often than data.py says: relation=3,describe=2")
     ap.add_argument("--aux", type=float, default=.5)
     ap.add_argument("--see-lr", type=float, default=2.5e-4)
