@@ -1,6 +1,5 @@
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
-import { Agent, fetch } from "undici";
 import { type ApiError, invalid } from "./errors.ts";
 
 /** An address that a name stands for. */
@@ -136,6 +135,7 @@ async function get(
   limit: number,
   signal: AbortSignal,
 ): Promise<Uint8Array | string> {
+  const { Agent, fetch } = await import("undici");
   // The name is not resolved a second time: it might mean another address by then.
   const dispatcher = new Agent({
     connect: { lookup: (_host, _options, found) => found(null, [{ address, family }]) },
