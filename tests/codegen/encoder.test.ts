@@ -50,7 +50,7 @@ function formOf(name: string, op: VectorOpcode): Form {
 
 /** What iced calls it: VEX has names of its own for some. */
 function mnemonicOf(name: string, evex: boolean): string {
-  const plain = name.replace(/Store$/, "");
+  const plain = name.replace(/(Store|General)$/, "");
   const vex: Record<string, string> = {
     vpandd: "vpand",
     vpandnd: "vpandn",
@@ -63,7 +63,7 @@ function mnemonicOf(name: string, evex: boolean): string {
 
 /** Instructions whose ModRM.rm is memory only, or a register only. */
 const MEMORY_ONLY = /^(tileload|tilestored|ldtilecfg|vmaskmov|vmov.*Store)/;
-const REGISTER_ONLY = /^(kmov|tdp|tilezero|vpmovm2d|vpmovd2m|vmovaps)/;
+const REGISTER_ONLY = /^(kmov|tdp|tilezero|vpmovm2d|vpmovd2m|vmovaps|vpbroadcastdGeneral)/;
 /** These address rows, and so always have an index. */
 const ROWS = /^tile(load|store)/;
 
@@ -77,7 +77,7 @@ const THOROUGH = new Set([
   "vaddps",
   "vcvtph2ps",
   "vpmovsxbd",
-  "vbroadcastss",
+  "vpbroadcastd",
   "vpbroadcastw",
   "vpinsrb",
   "vmovq",
@@ -166,7 +166,7 @@ function checkAll(name: string, op: VectorOpcode, evex: boolean): number {
   const mask = /^(vcmpps|vpcmp)/.test(name) && evex;
   const tile = /^t/.test(name);
   const regLimit = mask || tile || name.startsWith("kmov") || name === "vpmovd2m" ? 8 : 32;
-  const rmLimit = tile || name === "vpmovm2d" ? 8 : name === "vpbroadcastd" && evex ? 16 : 32;
+  const rmLimit = tile || name === "vpmovm2d" ? 8 : name === "vpbroadcastdGeneral" ? 16 : 32;
   const lengths: VectorLength[] = evex
     ? /^(vshuff|vpermps)/.test(name)
       ? [256, 512]
@@ -203,7 +203,7 @@ function checkAll(name: string, op: VectorOpcode, evex: boolean): number {
     if (!MEMORY_ONLY.test(name))
       for (let i = 0; i < 24; i++) one(length, i, name === "tilezero" ? 0 : rms[i % rms.length]);
     // VEX shifts by a number have no memory form.
-    if (!REGISTER_ONLY.test(name) && !(name === "vpbroadcastd" && evex) && (evex || form !== "vmi"))
+    if (!REGISTER_ONLY.test(name) && (evex || form !== "vmi"))
       for (const [i, memory] of memories(name).entries()) one(length, i, memory);
     if (evex && (!REGISTER_ONLY.test(name) || name === "vmovaps"))
       for (let k = 1; k < 8; k++) {

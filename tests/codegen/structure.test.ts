@@ -321,7 +321,7 @@ describe("machine code", () => {
       "mov rsi,[rdi]",
       "mov rdi,[rdi+8]",
       "mov edx,64h",
-      "vbroadcastss zmm0,[rel 0FFFFFFFFFFFFFFC0h]",
+      "vpbroadcastd zmm0,[rel 0FFFFFFFFFFFFFFC0h]",
       "vmovups zmm1,[rsi]",
       "vmovups zmm2,[rdi]",
       "vfmadd213ps zmm1,zmm0,zmm2",

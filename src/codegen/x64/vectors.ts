@@ -174,7 +174,7 @@ function lowerConstant(c: Context, instruction: Instruction): void {
     return;
   }
   const from = { rip: c.pool.positionOf(constant) };
-  c.emit(typeof constant === "number" ? V.vbroadcastss : V.vmovups, out, 0, from);
+  c.emit(typeof constant === "number" ? V.vpbroadcastd : V.vmovups, out, 0, from);
 }
 
 function copy(c: Context, to: Register, from: Register): void {
@@ -193,10 +193,10 @@ function lowerSwap(c: Context, out: number, a: number, distance: number): void {
 }
 
 function lowerSplat(c: Context, out: number, from: number): void {
-  if (c.wide) c.emit(EVEX.vpbroadcastd, out, 0, from);
+  if (c.wide) c.emit(EVEX.vpbroadcastdGeneral, out, 0, from);
   else {
     c.asm.vex(VEX.vmovd, 128, { reg: out, rm: from });
-    c.asm.vex(VEX.vpbroadcastd, 256, { reg: out, rm: out });
+    c.asm.vex(V.vpbroadcastd, 256, { reg: out, rm: out });
   }
 }
 
