@@ -20,7 +20,10 @@ export interface LlavaForwardOptions {
   attention_mask?: Ids | null;
   /** [B, L]. Without: columns are counted, those of the cache and padding included. */
   position_ids?: Ids | null;
-  /** What an earlier call gave; it grows by this call. */
+  /**
+   * What an earlier call gave; it grows by this call. One column after it counts as a token that was chosen, several as
+   * (a part of) a prompt: with q8 and q4 on processors with AMX, prompts are computed by other products.
+   */
   past_key_values?: DynamicCache | null;
   /** [B, L, D], in place of input_ids. */
   inputs_embeds?: Tensor | null;

@@ -38,6 +38,9 @@ export class LlavaGenerationModel implements GenerationModel {
       device: runtime.device,
       pool: runtime.pool,
       prompts: runtime.prompts,
+      get promptsApart() {
+        return runtime.promptsApart;
+      },
       embed: (ids) => runtime.embed(ids),
       hidden: (x, rows, trace) => runtime.model.language_model.forward(x, rows, trace),
       logits: (x) => runtime.head.forward(x),

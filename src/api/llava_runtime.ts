@@ -66,6 +66,8 @@ export class LlavaRuntime {
   readonly pool: PagePool;
   readonly prompts: PromptCache;
   readonly pictures: PictureCache;
+  /** Whether there are packed weights. */
+  #packed: boolean | undefined;
 
   constructor(config: LlavaConfig, device: Device, limits: CacheLimits = {}) {
     this.config = config;
@@ -87,6 +89,16 @@ export class LlavaRuntime {
   clearCaches(): void {
     this.prompts.clear();
     this.pictures.clear();
+    this.#packed = undefined;
+  }
+
+  /**
+   * Rows of prompts are multiplied by other products than rows that a model chose: where weights are packed, and the
+   * device is faster at expanding them, if rows are many.
+   */
+  get promptsApart(): boolean {
+    this.#packed ??= [...this.root.named_parameters()].some(([, { format }]) => format !== undefined);
+    return this.device.multipliesExpanded && this.#packed;
   }
 
   get model(): LlavaModule {
@@ -120,7 +132,10 @@ export class LlavaRuntime {
     return this.model.imageFeatures(this.device.upload(pixel_values), selection, options, trace);
   }
 
-  /** One pass over a batch. The caches grow by it; where it fails, they are as before. */
+  /**
+   * One pass over a batch. The caches grow by it; where it fails, they are as before. Its rows count as a prompt's, one
+   * column after what a cache holds as chosen.
+   */
   async pass(options: PassOptions): Promise<PassResult> {
     const { batch, caches } = options;
     const before = caches.get_seq_length();
@@ -152,7 +167,7 @@ export class LlavaRuntime {
           );
           return reads.values;
         },
-        { signal: options.signal },
+        { signal: options.signal, prompt: !(before > 0 && batch.length === 1) },
       );
       reads.tensors = tensors;
     } catch (error) {

@@ -196,6 +196,7 @@ export function promptsOf(
         index: source && columns.map((c) => source.index[b][c]),
         names: source?.names,
         positions: columns.map((_, i) => first + i),
+        given: columns.length,
       },
     };
   });

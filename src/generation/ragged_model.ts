@@ -10,6 +10,11 @@ export interface RaggedModel {
   readonly pool: PagePool;
   /** What sequences have computed, for others that begin alike. */
   readonly prompts: PromptCache;
+  /**
+   * Rows of prompts are multiplied by other products than rows that a model chose, so that they are computed in steps of
+   * their own, and only their pages may begin another prompt: a row's numbers must not depend on what else there is.
+   */
+  readonly promptsApart: boolean;
   /** int32 [T] -> [T, D] */
   embed(ids: readonly number[]): Value;
   /** [T, D] -> [T, D] */

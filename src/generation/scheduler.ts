@@ -97,9 +97,9 @@ export class Scheduler {
       for (const { sequence, rows } of shares) await sequence.cache.prepare(rows);
       const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
       const outputs = await computeStep(this.#model, shares, signal);
-      for (const [s, { job, sequence }] of shares.entries()) {
-        collect(job.outputs, sequence, outputs[s]);
-        this.#model.prompts.store(sequence);
+      for (const [s, share] of shares.entries()) {
+        collect(share.job.outputs, share.sequence, outputs[s]);
+        if (this.#sharesPages(share)) this.#model.prompts.store(share.sequence);
       }
     } catch (error) {
       for (const job of jobs) this.#fail(job, error);
@@ -129,13 +129,20 @@ export class Scheduler {
     const underWay = new Set<string>();
     for (const { job, sequence } of waiting) {
       if (room === 0) break;
-      if (!this.#model.prompts.advance(sequence, underWay)) continue;
-      const rows = Math.min(sequence.waiting, sequence.chunk, room);
+      const prompt = sequence.given > 0;
+      if (this.#sharesPages({ prompt }) && !this.#model.prompts.advance(sequence, underWay)) continue;
+      const alike = prompt && this.#model.promptsApart ? sequence.given : sequence.waiting;
+      const rows = Math.min(alike, sequence.chunk, room);
       const { traced } = job.group;
-      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced });
+      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced, prompt });
       room -= rows;
     }
     return shares;
+  }
+
+  /** Whether a sequence's next pages may be those of another's prompt. */
+  #sharesPages({ prompt }: Pick<Share, "prompt">): boolean {
+    return prompt || !this.#model.promptsApart;
   }
 
   async #choose(job: Job): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Value } from "../devices/device.ts";
+import type { StepOptions, Value } from "../devices/device.ts";
 import { mergeRows, takeRows } from "../nn/functional.ts";
 import { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
@@ -38,38 +38,55 @@ export interface Share {
   /** Tokens of the longest row of its call. */
   longest: number;
   traced?: Traced;
+  /** They are a prompt's. Looked at where prompts are computed apart: either all are or none. */
+  prompt: boolean;
 }
 
-/** Computes the next rows of several sequences at once. Their caches must have been prepared. */
+/**
+ * Computes the next rows of several sequences: at once, or first those that are no prompts' where these are computed apart.
+ * Their caches must have been prepared.
+ */
 export async function computeStep(
   model: RaggedModel,
   shares: readonly Share[],
   signal?: AbortSignal,
+): Promise<SequenceOutput[]> {
+  if (!model.promptsApart) return computeRows(model, shares, { signal });
+  const outputs = new Map<Share, SequenceOutput>();
+  for (const prompt of [false, true]) {
+    const some = shares.filter((share) => share.prompt === prompt);
+    const given = some.length > 0 ? await computeRows(model, some, { signal, prompt }) : [];
+    for (const [s, output] of given.entries()) outputs.set(some[s], output);
+  }
+  return shares.map((share) => outputs.get(share) as SequenceOutput);
+}
+
+async function computeRows(
+  model: RaggedModel,
+  shares: readonly Share[],
+  options: StepOptions,
 ): Promise<SequenceOutput[]> {
   const { device } = model;
   const attentions = shares.some(({ traced }) => traced?.attentions);
   const states = attentions || shares.some(({ traced }) => traced?.hidden_states);
   const trace: Trace = { hidden_states: [], attentions: attentions ? [] : undefined };
   const recorded: { wanted: number[]; rows?: Rows } = { wanted: [] };
-  const tensors = await device.step(
-    () => {
-      const taken = shares.map(({ sequence, rows }) => sequence.take(rows));
-      const inputs = taken.map(({ input }) => input);
-      const segments = shares.map(({ sequence, longest }, s) => ({
-        cache: sequence.cache,
-        positions: inputs[s].positions,
-        longest,
-      }));
-      const rows = new Rows(device, model.pool, segments);
-      recorded.rows = rows;
-      recorded.wanted = taken.map(({ wanted }) => wanted);
-      const hidden = model.hidden(embedded(model, inputs), rows, states ? trace : undefined); // [T, D]
-      const last = lastRows(rows, recorded.wanted);
-      const logits = last.length > 0 ? [model.logits(takeRows(hidden, last))] : [];
-      return states ? [...trace.hidden_states, ...(trace.attentions ?? []), ...logits] : logits;
-    },
-    { signal },
-  );
+  const tensors = await device.step(() => {
+    const taken = shares.map(({ sequence, rows }) => sequence.take(rows));
+    const inputs = taken.map(({ input }) => input);
+    const segments = shares.map(({ sequence, longest }, s) => ({
+      cache: sequence.cache,
+      positions: inputs[s].positions,
+      longest,
+    }));
+    const rows = new Rows(device, model.pool, segments);
+    recorded.rows = rows;
+    recorded.wanted = taken.map(({ wanted }) => wanted);
+    const hidden = model.hidden(embedded(model, inputs), rows, states ? trace : undefined); // [T, D]
+    const last = lastRows(rows, recorded.wanted);
+    const logits = last.length > 0 ? [model.logits(takeRows(hidden, last))] : [];
+    return states ? [...trace.hidden_states, ...(trace.attentions ?? []), ...logits] : logits;
+  }, options);
   const logits = splitLogits(tensors[tensors.length - 1], recorded.wanted);
   const blocks = states && recorded.rows && traceBlocks(recorded.rows, tensors, trace);
   return shares.map(({ traced }, s) => ({

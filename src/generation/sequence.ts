@@ -13,6 +13,8 @@ export interface Input {
   /** Says of each row of `source` what it is: rows of the same name are equal. Without: nobody knows. */
   readonly names?: readonly string[];
   readonly positions: readonly number[];
+  /** How many of the rows, the first ones, are a prompt's: given, and not chosen by a model. Without: none. */
+  readonly given?: number;
 }
 
 /** The position after an input's last. */
@@ -21,11 +23,11 @@ export function nextPosition({ positions }: Input): number {
 }
 
 /** An input with tokens after it, at the positions that follow. */
-export function extended({ source, ids, index, names, positions }: Input, tokens: readonly number[]): Input {
-  const next = nextPosition({ ids, positions });
+export function extended(input: Input, tokens: readonly number[]): Input {
+  const { ids, index, positions } = input;
+  const next = nextPosition(input);
   return {
-    source,
-    names,
+    ...input,
     ids: [...ids, ...tokens],
     index: index && [...index, ...tokens.map(() => -1)],
     positions: [...positions, ...tokens.map((_, i) => next + i)],
@@ -66,7 +68,12 @@ export class Sequence {
     return this.#input.ids.length - this.#taken;
   }
 
-  /** Rows of those that nobody wants to see. */
+  /** Rows of those that are a prompt's; they come first. */
+  get given(): number {
+    return Math.max(0, (this.#input.given ?? 0) - this.#taken);
+  }
+
+  /** Rows that are waiting and that nobody wants to see. */
   get unseen(): number {
     return Math.max(0, this.waiting - this.#wanted);
   }

@@ -3,39 +3,13 @@ import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { OptionError } from "../../src/base/errors.ts";
 import type { GenerateOptions } from "../../src/generation/generate_options.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
-import { seeded } from "../random.ts";
+import { answer, COMMON, words } from "./answers.ts";
 import { CHECKPOINTS, Expected, folderOf, type Pictures, rowsAreAlone } from "./expected.ts";
 
 const PAGE = 64;
-const COMMON = { max_new_tokens: 5, do_sample: false, pad_token_id: 0, eos_token_id: null };
 
 /** A prompt, and its pictures. */
 type Prompt = { input_ids: number[][] } & Partial<Pictures>;
-
-/** `count` tokens of no meaning, none of which stands for a picture. */
-function words(seed: string, count: number): number[] {
-  const random = seeded(seed);
-  return Array.from({ length: count }, () => 3 + Math.floor(90 * random()));
-}
-
-/** Everything that a call gave, to the last bit. */
-async function answer(
-  model: LlavaForConditionalGeneration,
-  options: GenerateOptions,
-): Promise<{ ids: unknown; logits: number[][] }> {
-  const { sequences, logits, past_key_values } = await model.generate({
-    ...COMMON,
-    ...options,
-    output_logits: true,
-    return_dict_in_generate: true,
-    num_beams: 1,
-  });
-  past_key_values?.dispose();
-  return {
-    ids: sequences.tolist(),
-    logits: (logits ?? []).map(({ data }) => Array.from(data as Float32Array)),
-  };
-}
 
 async function open(checkpoint: string, more: object = {}): Promise<LlavaForConditionalGeneration> {
   return LlavaForConditionalGeneration.from_pretrained(folderOf(checkpoint), { threads: 1, ...more });

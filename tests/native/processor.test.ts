@@ -137,7 +137,8 @@ describe("the choice of instructions", () => {
     const told = (target: Target, tilesUnused?: string): string =>
       descriptionOf({ target, processor: full, tilesUnused }, 2);
     expect(told(tiles)).toBe(
-      "avx512 and amx machine code on 2 threads (Intel(R) Xeon(R)); pictures in q8 and q4 are multiplied in bfloat16",
+      "avx512 and amx machine code on 2 threads (Intel(R) Xeon(R)); " +
+        "pictures and prompts in q8 and q4 are multiplied in bfloat16",
     );
     expect(told(avx512(), "instructions are restricted to avx512")).toBe(
       "avx512 machine code on 2 threads (Intel(R) Xeon(R)); " +

@@ -35,7 +35,7 @@ export function descriptionOf(
   const instructions = target.amx ? `${target.name} and amx` : target.name;
   const plural = threads === 1 ? "thread" : "threads";
   const notes = [
-    target.bf16Tiles && "pictures in q8 and q4 are multiplied in bfloat16",
+    target.bf16Tiles && "pictures and prompts in q8 and q4 are multiplied in bfloat16",
     tilesUnused && `matrix tiles are left unused, because ${tilesUnused}`,
   ].filter(Boolean);
   return [`${instructions} machine code on ${threads} ${plural} (${processor.name})`, ...notes].join("; ");

@@ -15,7 +15,7 @@ export class ReferenceDevice extends RecordingDevice {
   readonly kind = "reference";
   readonly threads = 1;
   readonly multipliesPairs = false;
-  readonly multipliesExpanded = false;
+  readonly multipliesExpanded: boolean = false;
   readonly description: string;
   readonly #living = new Map<Value, TypedArray>();
 

@@ -1,6 +1,7 @@
 import type { Value } from "../../devices/device.ts";
 import { kernel } from "../../devices/kernel.ts";
 import { bfloat16ToNumber, fromFloat32, numberToBfloat16, toFloat32 } from "../../tensor/dtype.ts";
+import { sizeOf } from "../../tensor/tensor.ts";
 import { normal } from "../cases.ts";
 import { expectRank, expectSize, f32, float32, widened } from "../host.ts";
 import { tileForm } from "../tile_product.ts";
@@ -50,6 +51,15 @@ export const expandedLinear = kernel<
     if (!target.bf16Tiles) return undefined;
     const [T, K] = x.shape;
     return tileForm(target, { K, N, bias: bias?.dtype, panels: expandedPanels(FORMATS[format], N, K) }, T);
+  },
+  cost({ x, weight }, { format, N }) {
+    const [T, K] = x.shape;
+    return {
+      use: `${format} ${K} to ${N}`,
+      bytes: 4 * T * (K + N) + sizeOf(weight.shape),
+      operations: 2 * T * N * K,
+      numbers: "bfloat16",
+    };
   },
   tolerance: 2e-6,
   cases: {
