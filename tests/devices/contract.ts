@@ -4,6 +4,7 @@ import type { Device } from "../../src/devices/device.ts";
 import type { DeviceTest } from "../kernels/devices.ts";
 import { aborts, failures } from "./contract_failures.ts";
 import { lifetimes, loads } from "./contract_lifetimes.ts";
+import { repeats } from "./contract_repeats.ts";
 import { host, steps, views } from "./contract_steps.ts";
 import { bytesHeld, kept, numbersOf, type On, plus, read, reasonOf, row } from "./support.ts";
 
@@ -17,6 +18,7 @@ export function deviceContract(test: DeviceTest, open: () => Promise<Device>): v
       await body(await device, await bytesHeld(await device));
     });
   steps(on);
+  repeats(on);
   views(on);
   host(on);
   lifetimes(on);

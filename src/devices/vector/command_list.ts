@@ -11,43 +11,60 @@ interface Entry {
   tiles: number;
 }
 
+/** A list that stands in memory. */
+export interface WrittenList {
+  readonly address: number;
+  readonly count: number;
+  /** For each command the number of the kernel that it belongs to. */
+  readonly owners: readonly number[];
+}
+
 /** A list of commands that is collected, then written into memory for the threads to run. */
 export class CommandList {
   readonly #machine: Machine;
-  readonly #entries: Entry[] = [];
+  #entries: Entry[] = [];
+  #owners: number[] = [];
   #region: Region | undefined;
 
   constructor(machine: Machine) {
     this.#machine = machine;
   }
 
+  /** Commands that were collected. */
   get length(): number {
     return this.#entries.length;
   }
 
-  append(program: number, args: readonly number[], tiles: number): void {
+  /** @param owner the number of the kernel that the command belongs to */
+  append(program: number, args: readonly number[], tiles: number, owner = 0): void {
     this.#entries.push({ program, args, tiles });
+    this.#owners.push(owner);
   }
 
+  /** Forgets what was collected. */
   clear(): void {
-    this.#entries.length = 0;
+    this.#entries = [];
+    this.#owners = [];
   }
 
-  /** Writes the list into memory and gives its address. It stays there until the next call. */
-  write(): number {
-    const first = commandBytes(this.#entries.length);
-    const bytes = this.#entries.reduce((sum, { args }) => sum + 8 * args.length, first);
-    const { address } = this.#memory(bytes);
-    const { buffer, byteOffset } = this.#memory(bytes).array(Uint8Array, 0, bytes);
+  /** Writes what was collected into memory, where it stays until the next call, and forgets it. */
+  write(): WrittenList {
+    const [entries, owners] = [this.#entries, this.#owners];
+    this.clear();
+    const first = commandBytes(entries.length);
+    const bytes = entries.reduce((sum, { args }) => sum + 8 * args.length, first);
+    const region = this.#memory(bytes);
+    const { address } = region;
+    const { buffer, byteOffset } = region.array(Uint8Array, 0, bytes);
     const commands: Command[] = [];
     let at = first;
-    for (const { program, args, tiles } of this.#entries) {
+    for (const { program, args, tiles } of entries) {
       writeArguments(new DataView(buffer, byteOffset + at, 8 * args.length), args);
       commands.push({ program, block: address + at, tiles });
       at += 8 * args.length;
     }
     writeCommands(new DataView(buffer, byteOffset, first), commands);
-    return address;
+    return { address, count: entries.length, owners };
   }
 
   free(): void {

@@ -9,9 +9,11 @@ import { lastUses } from "../liveness.ts";
 import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
 import type { StepTimes } from "../step_times.ts";
-import { CommandList } from "./command_list.ts";
+import { CommandList, type WrittenList } from "./command_list.ts";
 import { type Block, Heap } from "./heap.ts";
+import { type KeptList, KeptLists } from "./kept_lists.ts";
 import type { Machine, Region } from "./machine.ts";
+import { type Outline, outlineOf } from "./outline.ts";
 import { PanelLoader } from "./panel_loader.ts";
 import { Placement } from "./placement.ts";
 import { StepWatch } from "./step_watch.ts";
@@ -31,10 +33,17 @@ interface Ready {
   readonly form: VectorForm | undefined;
 }
 
-/** Where the numbers of a step's Values are, and the memory that each command has for itself. */
+/** Where the numbers of Values that a step makes are. */
 interface Places {
-  readonly values: Map<Value, Place>;
-  readonly work: Map<Command, Place>;
+  get(value: Value): Place | undefined;
+}
+
+/** A step whose commands are to be put into lists. */
+interface Layout {
+  readonly ready: readonly Ready[];
+  readonly places: ReadonlyMap<Value, Place>;
+  /** The memory that commands have for themselves. */
+  readonly work: ReadonlyMap<Command, Place>;
 }
 
 /**
@@ -52,8 +61,8 @@ export class VectorDevice extends RecordingDevice {
   readonly #living = new Map<Value, Block>();
   /** Compiled programs as commands name them, by kernel and what was built in. */
   readonly #programs = new Map<string, number>();
-  /** The kernel that each command of the list belongs to. */
-  readonly #owners: Command[] = [];
+  /** Lists of the latest steps. */
+  readonly #lists: KeptLists<Place>;
   #told: ((times: StepTimes) => void) | undefined;
   #watch: StepWatch | undefined;
   /** What a step's own Values lie in. Grows to the largest step. */
@@ -65,11 +74,11 @@ export class VectorDevice extends RecordingDevice {
     this.#machine = machine;
     this.#heap = new Heap(machine);
     this.#list = new CommandList(machine);
+    this.#lists = new KeptLists(machine);
     this.#panels = new PanelLoader(machine, async (key, build, args, tiles) => {
       this.#list.clear();
       this.#list.append(this.#compiled(key, build), args, tiles);
-      await this.#compute(this.#list);
-      this.#list.clear();
+      await this.#compute(this.#list.write());
     });
     this.description = description;
     if (machine.runTimed) this.watch = (told) => this.#tell(told);
@@ -167,6 +176,7 @@ export class VectorDevice extends RecordingDevice {
     const block = this.#living.get(value);
     if (!block) return;
     this.#living.delete(value);
+    this.#lists.forget(value);
     this.#heap.free(block);
   }
 
@@ -175,6 +185,7 @@ export class VectorDevice extends RecordingDevice {
     this.#living.clear();
     this.#heap.dispose();
     this.#list.free();
+    this.#lists.free();
     this.#panels.free();
     this.#passing?.free();
     this.#passing = undefined;
@@ -189,13 +200,7 @@ export class VectorDevice extends RecordingDevice {
     try {
       const watch = this.#told && new StepWatch(recording);
       this.#watch = watch;
-      const ready = recording.commands.map((command) => this.#ready(command));
-      const places = this.#place(recording, ready, outputs);
-      for (const [value, data] of recording.uploads) {
-        const place = places.values.get(value);
-        if (place) place.region.write(place.offset, bytesIn(data));
-      }
-      await this.#run(ready, places, signal);
+      const places = await this.#run(recording, outputs, signal);
       const computed = performance.now();
       const results = outputs.map((value) => this.#read(value, places));
       for (const value of recording.kept) this.#keepNumbers(value, places);
@@ -207,9 +212,26 @@ export class VectorDevice extends RecordingDevice {
     }
   }
 
+  /** Runs the list that was written for a step like this, or makes its lists. Tells where the results are. */
+  async #run(recording: Recording, outputs: readonly Value[], signal?: AbortSignal): Promise<Places> {
+    const outline = outlineOf(recording, outputs, (value) => this.origin(value));
+    const known = this.#lists.find(outline.marks);
+    const layout = known ? undefined : this.#layOut(recording, outputs);
+    const kept = known ?? (layout && this.#keepList(outline, layout));
+    const places = kept ? placesIn(kept, outline) : (layout?.places ?? new Map());
+    for (const [value, data] of recording.uploads) {
+      const place = places.get(value);
+      if (place) place.region.write(place.offset, bytesIn(data));
+    }
+    if (kept) await this.#runKept(kept, recording, signal);
+    else if (layout) await this.#runLists(layout, recording, signal);
+    return places;
+  }
+
   /** Gives every Value of the step a place in memory; places are used again after a Value's last use. */
-  #place(recording: Recording, ready: readonly Ready[], outputs: readonly Value[]): Places {
+  #layOut(recording: Recording, outputs: readonly Value[]): Layout {
     const { commands, uploads, kept } = recording;
+    const ready = commands.map((command) => this.#ready(command));
     const last = lastUses(commands, [...outputs, ...kept], (value) => this.origin(value));
     const placement = new Placement();
     const offsets = new Map<Value, number>();
@@ -230,35 +252,53 @@ export class VectorDevice extends RecordingDevice {
     const region = this.#passingOf(placement.size);
     const places = <K>(map: Map<K, number>): Map<K, Place> =>
       new Map([...map].map(([key, offset]) => [key, { region, offset }]));
-    return { values: places(offsets), work: places(work) };
+    return { ready, places: places(offsets), work: places(work) };
+  }
+
+  /** Writes a step's list for this and later ones, where there is a program for each of its commands. */
+  #keepList({ marks, numbers }: Outline, layout: Layout): KeptList<Place> | undefined {
+    const { ready, places } = layout;
+    if (ready.length === 0 || !ready.every(({ form }) => form)) return undefined;
+    const numbered = [...numbers.keys()].map((value) => places.get(value));
+    return this.#lists.write(marks, numbered, (list) => {
+      for (const i of ready.keys()) this.#append(list, layout, i);
+    });
   }
 
   #passingOf(bytes: number): Region {
     if (this.#passing && this.#passing.bytes >= bytes) return this.#passing;
+    this.#lists.forget();
     this.#passing?.free();
     this.#passing = this.#machine.allocate(bytes);
     return this.#passing;
   }
 
+  /** What threads that were made to leave have left undone is not known, so such a list is not run again. */
+  async #runKept({ written }: KeptList<Place>, recording: Recording, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#compute(written, signal, recording);
+    } catch (error) {
+      this.#lists.forget();
+      throw error;
+    }
+  }
+
   /** Runs commands in order: as long as there are programs for them, many at once. */
-  async #run(commands: readonly Ready[], places: Places, signal?: AbortSignal): Promise<void> {
+  async #runLists(layout: Layout, recording: Recording, signal?: AbortSignal): Promise<void> {
     const list = this.#list;
     const runList = async (): Promise<void> => {
-      if (list.length > 0) await this.#compute(list, signal);
-      list.clear();
-      this.#owners.length = 0;
+      if (list.length > 0) await this.#compute(list.write(), signal, recording);
     };
     list.clear();
-    this.#owners.length = 0;
     let turn = performance.now();
-    for (const { command, form } of commands) {
+    for (const [i, { command, form }] of layout.ready.entries()) {
       if (form) {
-        this.#append(list, command, form, places);
+        this.#append(list, layout, i);
         continue;
       }
       await runList();
       const begin = performance.now();
-      this.#runReference(command, places);
+      this.#runReference(command, layout.places);
       this.#watch?.reference(command, begin);
       if (performance.now() - turn < TURN) continue;
       await nextTurn();
@@ -269,22 +309,24 @@ export class VectorDevice extends RecordingDevice {
   }
 
   /** Runs a list on all threads; an abort makes them leave within a tile of work. */
-  async #compute(list: CommandList, signal?: AbortSignal): Promise<void> {
+  async #compute(list: WrittenList, signal?: AbortSignal, recording?: Recording): Promise<void> {
     const abort = (): void => this.#machine.abort();
     signal?.addEventListener("abort", abort);
     try {
-      await this.#runCommands(list.write(), list.length);
+      await this.#runCommands(list, recording);
     } finally {
       signal?.removeEventListener("abort", abort);
     }
     signal?.throwIfAborted();
   }
 
-  async #runCommands(address: number, count: number): Promise<void> {
+  async #runCommands({ address, count, owners }: WrittenList, recording?: Recording): Promise<void> {
     const [watch, machine] = [this.#watch, this.#machine];
-    if (!watch || !machine.runTimed || this.#owners.length !== count) return machine.run(address, count);
+    if (!watch || !machine.runTimed || !recording) return machine.run(address, count);
     const begin = performance.now();
-    watch.list(this.#owners, await machine.runTimed(address, count), begin);
+    const times = await machine.runTimed(address, count);
+    const kernels = owners.map((owner) => recording.commands[owner]);
+    watch.list(kernels, times, begin);
   }
 
   #ready(command: Command): Ready {
@@ -292,33 +334,38 @@ export class VectorDevice extends RecordingDevice {
     return { command, form: kernel.vector?.(inputs as never, params, this.#machine.target) };
   }
 
-  #append(list: CommandList, command: Command, form: VectorForm, places: Places): void {
-    const work = places.work.get(command);
-    const memory = work && work.region.address + work.offset;
-    if (form.first) this.#appendProgram(list, command, form.first, places, memory);
-    this.#appendProgram(list, command, form, places, memory);
+  /** Appends the commands of a kernel, given by its number. */
+  #append(list: CommandList, { ready, places, work }: Layout, owner: number): void {
+    const { command, form } = ready[owner];
+    const own = work.get(command);
+    const memory = own && own.region.address + own.offset;
+    for (const part of [form?.first, form]) {
+      if (!part) continue;
+      const args = this.#arguments(command, part, places, memory);
+      list.append(this.#program(command, part, [...args.keys()]), [...args.values()], part.tiles, owner);
+    }
   }
 
-  #appendProgram(
-    list: CommandList,
-    command: Command,
-    form: VectorProgram,
+  /** Addresses and numbers that a program works with, by name. */
+  #arguments(
+    { inputs, output }: Command,
+    { numbers = {} }: VectorProgram,
     places: Places,
     work: number | undefined,
-  ): void {
-    const { kernel, inputs, output } = command;
+  ): Map<string, number> {
     const args = new Map<string, number>();
     for (const [name, value] of Object.entries(inputs))
       if (value) args.set(name, this.#address(value, places));
     args.set("y", this.#address(output, places));
     if (work !== undefined) args.set("work", work);
-    for (const [name, number] of Object.entries(form.numbers ?? {})) args.set(name, number);
-    const slots = [...args.keys()];
-    const address = this.#compiled(`${kernel.name}|${slots}|${form.key}`, () =>
-      program(kernel.name, this.#machine.target, slots, (b, named) => form.build(b, named)),
+    for (const [name, number] of Object.entries(numbers)) args.set(name, number);
+    return args;
+  }
+
+  #program({ kernel }: Command, part: VectorProgram, slots: readonly string[]): number {
+    return this.#compiled(`${kernel.name}|${slots}|${part.key}`, () =>
+      program(kernel.name, this.#machine.target, slots, (b, named) => part.build(b, named)),
     );
-    list.append(address, [...args.values()], form.tiles);
-    this.#owners.push(command);
   }
 
   #compiled(key: string, build: () => ReturnType<typeof program>): number {
@@ -372,7 +419,7 @@ export class VectorDevice extends RecordingDevice {
 
   #find(value: Value, places: Places): Place {
     const origin = this.origin(value);
-    const place = places.values.get(origin) ?? this.#living.get(origin);
+    const place = places.get(origin) ?? this.#living.get(origin);
     if (!place) throw new ShapeError(`a value of shape [${value.shape}] is used after its end`);
     return place;
   }
@@ -382,6 +429,16 @@ export class VectorDevice extends RecordingDevice {
     if (!block) throw new ShapeError(`a value of shape [${value.shape}] is used after its end`);
     return block;
   }
+}
+
+/** The places of a kept list, for the Values of a step like the one that it was written for. */
+function placesIn({ places }: KeptList<Place>, { numbers }: Outline): Places {
+  return {
+    get: (value) => {
+      const number = numbers.get(value);
+      return number === undefined ? undefined : places[number];
+    },
+  };
 }
 
 /** Rows and columns of a weight that is multiplied with. */
