@@ -1,45 +1,29 @@
 import type { Cursor } from "../../codegen/cursor.ts";
 import type { Builder } from "../../codegen/ir.ts";
 import type { Target } from "../../codegen/target.ts";
+import { TILE_ROWS } from "../../codegen/tiles.ts";
 import type { Acc } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import { loadFloat } from "../floats.ts";
-import { BLOCK, GROUP } from "./format.ts";
-import {
-  type Args,
-  blockSum,
-  type PackedShape,
-  scalesAt,
-  storedWords,
-  vectorsOf,
-  wordsOf,
-} from "./packed_blocks.ts";
+import { BLOCK, GROUP, type WeightFormat } from "./format.ts";
+import { type Args, blockSum, eachWord, type PackedShape, scalesAt, vectorsOf } from "./packed_blocks.ts";
 import { QUANTISED_BYTES } from "./quantise_rows.ts";
 
 /** Groups of 16 rows of the weight in a tile of work. */
 const GROUPS = 4;
 
-/** How many blocks further on memory is asked for. */
-const AHEAD = 4;
+/** How many bytes further on memory is asked for. */
+const AHEAD = 4096;
+
+/** Vectors that sums of a block and of all blocks may take; the others hold codes, scales and numbers of the input. */
+function sumsOf({ registers }: Target): number {
+  return registers === 32 ? 24 : 12;
+}
 
 /** Input rows that are multiplied straight from the packed weight. */
-export function thinRows({ registers, lanes }: Target): number {
-  if (registers === 32) return 8;
+export function thinRows({ registers, lanes, amx }: Target): number {
+  if (registers === 32) return amx ? TILE_ROWS - 1 : 16;
   return lanes === 8 ? 2 : 1;
-}
-
-/** How a product of few rows is cut up. */
-interface Cut {
-  /** Groups of the weight's rows that are multiplied together. */
-  together: number;
-  /** Rows and vectors of columns whose dot products are in registers at once. */
-  MR: number;
-  NV: number;
-}
-
-function cutOf({ registers }: Target, T: number): Cut {
-  if (registers === 32 && T > 1) return { together: 2, MR: 4, NV: 2 };
-  return { together: 1, MR: T, NV: 1 };
 }
 
 export function thinTiles({ N }: PackedShape): number {
@@ -48,18 +32,17 @@ export function thinTiles({ N }: PackedShape): number {
 
 /**
  * Few input rows: the weight is read once, which is what it takes the time for. A tile is a few groups of the weight's
- * rows.
+ * rows, which lie one behind the other: two groups side by side would be read more slowly.
  */
 export function thinProgram(b: Builder, args: Args, shape: PackedShape): void {
   const { format, T, K, N, bias } = shape;
-  const cut = cutOf(b.target, T);
   const blocks = K / BLOCK;
   const first = b.tile.times(GROUPS);
   const w = b.cursor(args.weight, first.times(blocks * format.groupBytes));
   const y = b.cursor(args.y, first.times(4 * GROUP));
   const offset = bias && b.cursor(args.bias, first.times(BYTES[bias] * GROUP));
-  const some = (columns: number): void => {
-    const sums = multiply(b, shape, cut, b.cursor(args.x), w, columns);
+  const group = (columns: number): void => {
+    const sums = multiply(b, shape, b.cursor(args.x), w, columns);
     for (const [v, { first, lanes }] of vectorsOf(b, columns).entries()) {
       const addend = offset && bias && loadFloat(offset, bias, BYTES[bias] * first, lanes);
       for (let t = 0; t < T; t++)
@@ -67,85 +50,67 @@ export function thinProgram(b: Builder, args: Args, shape: PackedShape): void {
     }
     y.advance(4 * columns);
     if (offset && bias) offset.advance(BYTES[bias] * columns);
-    w.advance((Math.ceil(columns / GROUP) - 1) * blocks * format.groupBytes);
   };
-  const columns = GROUP * cut.together;
-  const whole = Math.floor(N / columns);
-  const each = GROUPS / cut.together;
-  b.repeat(b.int(whole).minus(b.tile.times(each)).min(each), () => some(columns));
-  if (N % columns > 0) b.if(b.tile, "==", Math.floor(whole / each), () => some(N % columns));
+  const whole = Math.floor(N / GROUP);
+  b.repeat(b.int(whole).minus(first).min(GROUPS), () => group(GROUP));
+  if (N % GROUP > 0) b.if(b.tile, "==", Math.floor(whole / GROUPS), () => group(N % GROUP));
 }
 
-/** The products of all rows with the next columns. `w` ends behind the first group of them. */
-function multiply(
-  b: Builder,
-  shape: PackedShape,
-  cut: Cut,
-  x: Cursor,
-  w: Cursor,
-  columns: number,
-): Acc<"f32">[][] {
+/** The products of all rows with the next group, of which `columns` count. `w` ends behind it. */
+function multiply(b: Builder, shape: PackedShape, x: Cursor, w: Cursor, columns: number): Acc<"f32">[][] {
   const { format, T, K } = shape;
   const vectors = vectorsOf(b, columns);
   const sums = Array.from({ length: T }, () => vectors.map(() => b.accF32()));
+  const together = rowsTogether(b.target, T, vectors.length);
   b.repeat(K / BLOCK, () => {
-    for (let v = 0; v < vectors.length; v += cut.NV)
-      for (let t = 0; t < T; t += cut.MR)
+    for (let v = 0; v < vectors.length; v++)
+      for (let t = 0; t < T; t += together)
         blockProducts(
           b,
           shape,
-          x,
-          w,
-          v,
-          t,
-          sums.slice(t, t + cut.MR).map((row) => row.slice(v, v + cut.NV)),
+          { x, w, vector: v, row: t },
+          sums.slice(t, t + together).map((row) => row[v]),
         );
     // One row is read as fast as memory gives it; with more, the products keep the processor from reading ahead.
-    if (T > 1) prefetchBlock(w, shape, AHEAD, Math.ceil(columns / GROUP));
+    if (T > 1) prefetchBlock(w, format);
     w.advance(format.groupBytes);
     x.advance(QUANTISED_BYTES);
   });
   return sums;
 }
 
-/** Asks for the block that lies `ahead` blocks further on, in each of some groups. */
-function prefetchBlock(w: Cursor, { format, K }: PackedShape, ahead: number, groups: number): void {
-  for (let g = 0; g < groups; g++)
-    for (let line = 0; line < format.groupBytes; line += 64)
-      w.prefetch((g * (K / BLOCK) + ahead) * format.groupBytes + line);
+/** Rows whose dot products are in registers at once: all, or about equal parts. */
+function rowsTogether(target: Target, T: number, vectors: number): number {
+  return Math.ceil(T / Math.ceil(T / Math.max(1, sumsOf(target) - T * vectors)));
 }
 
-/** One block of some vectors of the weight's rows, with some rows of the input. */
+/** Asks for a block's bytes, which the next group's are in the end. */
+function prefetchBlock(w: Cursor, { groupBytes }: WeightFormat): void {
+  for (let line = 0; line < groupBytes; line += 64) w.prefetch(AHEAD + line);
+}
+
+/** Where a block's products are made: the cursors, a vector of the group, the first row of the input. */
+interface Place {
+  x: Cursor;
+  w: Cursor;
+  vector: number;
+  row: number;
+}
+
+/** One block of a vector of the weight's rows, with some rows of the input. */
 function blockProducts(
   b: Builder,
   { format, K }: PackedShape,
-  x: Cursor,
-  w: Cursor,
-  firstVector: number,
-  firstRow: number,
-  sums: Acc<"f32">[][],
+  { x, w, vector, row }: Place,
+  sums: Acc<"f32">[],
 ): void {
-  const blocks = K / BLOCK;
-  const rowAt = (m: number): number => (firstRow + m) * blocks * QUANTISED_BYTES;
-  const row = (v: number): number => ((firstVector + v) * b.lanes) % GROUP;
-  const groupAt = (v: number): number =>
-    Math.floor(((firstVector + v) * b.lanes) / GROUP) * blocks * format.groupBytes;
-  const dots = sums.map((vectors, m) =>
-    vectors.map(() => blockSum(b, format, () => x.broadcastI32(rowAt(m) + BLOCK + 4))),
-  );
-  for (let j = 0; j < storedWords(format); j++) {
-    const loaded = sums[0].map((_, v) =>
-      wordsOf(b, format, j, w.loadBytes(groupAt(v) + 4 * row(v) + 64 * j)),
-    );
-    for (const [i, { word }] of loaded[0].entries())
-      for (const [m, all] of dots.entries()) {
-        const four = x.broadcastBytes(rowAt(m) + 4 * word);
-        for (const [v, dot] of all.entries()) dot.step(loaded[v][i].codes, four);
-      }
-  }
-  const scales = sums[0].map((_, v) => w.loadBf16(groupAt(v) + scalesAt(format) + 2 * row(v)));
-  for (const [m, all] of dots.entries()) {
-    const factor = x.broadcast(rowAt(m) + BLOCK);
-    for (const [v, dot] of all.entries()) sums[m][v].fma(b.toF32(dot.finish()), b.mul(scales[v], factor));
-  }
+  const rowAt = (m: number): number => (row + m) * (K / BLOCK) * QUANTISED_BYTES;
+  const column = vector * b.lanes;
+  const dots = sums.map((_, m) => blockSum(b, format, () => x.broadcastI32(rowAt(m) + BLOCK + 4)));
+  eachWord(b, format, w, 4 * column, (word, codes) => {
+    for (const [m, dot] of dots.entries()) dot.step(codes, x.broadcastBytes(rowAt(m) + 4 * word));
+  });
+  const scale = w.loadBf16(scalesAt(format) + 2 * column);
+  for (const [m, dot] of dots.entries())
+    sums[m].fma(b.toF32(dot.finish()), b.mul(scale, x.broadcast(rowAt(m) + BLOCK)));
 }
