@@ -84,12 +84,12 @@ export async function loadParameters(
       const { parameter, tensor } = one;
       options.signal?.throwIfAborted();
       options.progress_callback?.({ status, file: tensor.file, loaded, total });
-      const { dtype, format } = storage(one, options.dtype);
+      const { dtype, format, rounds } = storage(one, options.dtype);
       parameter.value = format
         ? await copy.load({ tensor, format }, options.signal)
         : await device.load(tensor, dtype, parameter.multiplied ? "panels" : undefined);
       parameter.format = format?.name;
-      parameter.rounds = options.dtype === "bfloat16";
+      parameter.rounds = rounds;
       loaded += bytesOf(tensor);
     });
   } catch (error) {

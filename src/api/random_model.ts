@@ -121,7 +121,7 @@ export async function loadRandom(shape: string, options: RandomModelOptions): Pr
     const source = noise.source(name, parameter.shape, kept);
     parameter.value = await device.load(source, kept.dtype ?? "uint8", layout);
     parameter.format = kept.format?.name;
-    parameter.rounds = dtype === "bfloat16";
+    parameter.rounds = kept.rounds;
     loaded += storageBytes(parameter, kept);
   }
   options.progress_callback?.({ status: "load", loaded: total, total });

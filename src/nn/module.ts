@@ -3,10 +3,10 @@ import type { Value } from "../devices/device.ts";
 import type { FormatName } from "../kernels/formats/format.ts";
 
 /**
- * What a parameter may lose where weights are kept in few bits. "none": it stays a float; "little": 8 bits at least;
- * "much": as few bits as are wanted.
+ * What a parameter may lose where weights are kept in few bits. "none": it stays a float; "least": 16 bits, and so does
+ * what it is multiplied with; "little": 8 bits at least; "much": as few bits as are wanted.
  */
-export type Loss = "none" | "little" | "much";
+export type Loss = "none" | "least" | "little" | "much";
 
 /** Numbers that come from the checkpoint. Their name there is the path of fields that leads to them. */
 export class Parameter {
