@@ -2,7 +2,8 @@
  * What attention over the cache takes while tokens are decoded: one token of each of some sequences, in the layers of a
  * whole model, each of which has its own keys and values, so that they come from memory.
  *
- *   node --import ./scripts/typescript.mjs bench/attention.ts [shape, ...] [keys=600] [sequences=1,8]
+ *   node --import ./scripts/typescript.mjs bench/attention.ts [shape, ...] [keys=600] [sequences=1,8] \
+ *     [cache=float32,float16,q8]
  *
  * LLAVA_CPU chooses the instructions. Each figure is the shortest of many runs, less the time of a step that does nothing.
  */
@@ -10,6 +11,7 @@ import type { Device, Value } from "../src/devices/device.ts";
 import { openNativeDevice } from "../src/devices/native/open_native_node.ts";
 import { pagedAttention } from "../src/kernels/attention.ts";
 import { cacheWrite } from "../src/kernels/cache.ts";
+import { CACHE_DTYPES, type CacheDType } from "../src/kernels/cache_pages.ts";
 import { KVCache, PagePool } from "../src/nn/kv_cache.ts";
 import { Rows } from "../src/nn/rows.ts";
 import { Tensor } from "../src/tensor/tensor.ts";
@@ -30,6 +32,7 @@ const named = process.argv.slice(2).filter((text) => !text.includes("="));
 const names = named.length > 0 ? named : Object.keys(SHAPES);
 const keys = Number(settings.get("keys") ?? 600);
 const counts = (settings.get("sequences") ?? "1,8").split(",").map(Number);
+const types = new Set((settings.get("cache") ?? CACHE_DTYPES.join()).split(","));
 const RUNS = Number(settings.get("runs") ?? 40);
 
 const threads = Number(settings.get("threads") ?? 2);
@@ -54,9 +57,10 @@ async function shortest(record: () => Value[]): Promise<number> {
   return least;
 }
 
-for (const name of names) {
+/** One shape with one type of cache. */
+async function measure(name: string, dtype: CacheDType): Promise<void> {
   const { layers, heads, kv_heads, dim } = SHAPES[name];
-  const pool = new PagePool(device, { layers, kv_heads, head_dim: dim });
+  const pool = new PagePool(device, { layers, kv_heads, head_dim: dim }, dtype);
   const caches: KVCache[] = [];
   const fill = async (cache: KVCache, rows: number): Promise<void> => {
     await cache.prepare(rows);
@@ -106,13 +110,15 @@ for (const name of names) {
     const empty = await shortest(() => [device.upload(q)]);
     const all = await shortest(record);
     const each = (all - empty) / layers;
-    const bytes = count * keys * kv_heads * dim * 8;
+    const bytes = (count * keys * pool.pageBytes) / pool.page / layers;
     const flops = count * keys * heads * dim * 4;
     console.log(
-      `${name.padEnd(14)} ${count} x ${keys} keys  ${each.toFixed(4)} ms a layer  ${(bytes / each / 1e6).toFixed(1).padStart(5)} GB/s  ${(flops / each / 1e6).toFixed(0).padStart(4)} GFLOP/s`,
+      `${name.padEnd(14)} ${dtype.padEnd(8)} ${count} x ${keys} keys  ${each.toFixed(4)} ms a layer  ${(bytes / each / 1e6).toFixed(1).padStart(5)} GB/s  ${(flops / each / 1e6).toFixed(0).padStart(4)} GFLOP/s`,
     );
   }
   for (const cache of caches) cache.dispose();
   pool.dispose();
 }
+
+for (const name of names) for (const dtype of CACHE_DTYPES) if (types.has(dtype)) await measure(name, dtype);
 await device.dispose();

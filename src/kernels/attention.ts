@@ -5,6 +5,7 @@ import { sizeOf, type Tensor } from "../tensor/tensor.ts";
 import { pagedCases, pagedWeightsCases, rowCases, rowWeightsCases } from "./attention_cases.ts";
 import { attentionProgram } from "./attention_program.ts";
 import { blockAttentionProgram, blockFits, blockTiles } from "./block_attention_program.ts";
+import { PageLayout, pageNumbers } from "./cache_pages.ts";
 import { expectSize, f32, float32, i32 } from "./host.ts";
 import { pagedForm } from "./paged_attention_program.ts";
 
@@ -30,8 +31,9 @@ export interface WeightsSize {
 export type RowInputs = { q: Value; k: Value; v: Value; table: Value };
 
 /**
- * `q` [T, H*d]; `keys` [P, Hkv, d, page] and `values` [P, Hkv, page, d], the pools of pages; `table` int32 [S, 4]: a
- * sequence's first row, its rows, the keys before them, and where its pages begin in `pages` int32.
+ * `q` [T, H*d]; `keys` [P, Hkv, d, page] and `values` [P, Hkv, page, d], the pools of pages, of any type of
+ * `cache_pages.ts`; `table` int32 [S, 4]: a sequence's first row, its rows, the keys before them, and where its pages
+ * begin in `pages` int32.
  */
 export type PagedInputs = { q: Value; keys: Value; values: Value; table: Value; pages: Value };
 
@@ -141,13 +143,13 @@ function pagedProblem(
   { q, keys, values, table, pages }: HostArrays<PagedInputs>,
   { heads, kv_heads, scale, window }: PagedAttentionParams,
 ): Problem {
-  const [, , dim, page] = keys.shape;
+  const { dim, page } = PageLayout.of(keys, "keys");
   const [entries, list] = [i32(table), i32(pages)];
   const sequences = Array.from({ length: table.shape[0] }, (_, n): Sequence => {
     const [first, rows, past, firstPage] = entries.subarray(4 * n, 4 * n + 4);
     const pageOf = (h: number, j: number): number => {
       const head = Math.floor((h * kv_heads) / heads);
-      return (list[firstPage + Math.floor(j / page)] * kv_heads + head) * page * dim;
+      return ((firstPage + Math.floor(j / page)) * kv_heads + head) * page * dim;
     };
     return {
       first,
@@ -161,7 +163,11 @@ function pagedProblem(
       },
     };
   });
-  return { q: f32(q), keys: f32(keys), values: f32(values), heads, dim, scale, keyStride: page, sequences };
+  return {
+    ...{ q: f32(q), heads, dim, scale, keyStride: page, sequences },
+    keys: pageNumbers(keys, "keys", list),
+    values: pageNumbers(values, "values", list),
+  };
 }
 
 function checkRows({ q, k, v }: { q: Spec; k: Spec; v: Spec }, { heads, kv_heads }: AttentionParams): void {
@@ -173,10 +179,13 @@ function checkPaged(
   { q, keys, values }: { q: Spec; keys: Spec; values: Spec },
   { heads, kv_heads }: AttentionParams,
 ): void {
-  expectSize("paged_attention", "columns of q over heads", q.shape[1] / heads, keys.shape[2]);
-  expectSize("paged_attention", "numbers of a value", values.shape[3], keys.shape[2]);
-  expectSize("paged_attention", "values of a page", values.shape[2], keys.shape[3]);
-  expectSize("paged_attention", "heads of the pages", keys.shape[1], kv_heads);
+  const { dim, page, kv_heads: held } = PageLayout.of(keys, "keys");
+  const other = PageLayout.of(values, "values");
+  expectSize("paged_attention", "columns of q over heads", q.shape[1] / heads, dim);
+  expectSize("paged_attention", "numbers of a value", other.dim, dim);
+  expectSize("paged_attention", "values of a page", other.page, page);
+  expectSize("paged_attention", "bytes of a value's number", other.bytes, BYTES[keys.dtype]);
+  expectSize("paged_attention", "heads of the pages", held, kv_heads);
 }
 
 /** Each row sees every row of its own sequence. -> [T, H*d] */
@@ -236,18 +245,18 @@ export const pagedAttention = kernel<PagedInputs, PagedAttentionParams>({
   },
   reference: (arrays, params) => context(pagedProblem(arrays, params), arrays.y),
   vector({ q, keys, table, pages }, params, target) {
-    const [, , dim, page] = keys.shape;
+    const { dim, page, element } = PageLayout.of(keys, "keys");
     const [T, sequences] = [q.shape[0], table.shape[0]];
-    return pagedForm(target, { ...params, dim, page, T, sequences, pages: pages.shape[0] });
+    return pagedForm(target, { ...params, dim, page, element, T, sequences, pages: pages.shape[0] });
   },
   cost: ({ q, keys, pages, table }) => {
-    const [, kv_heads, d, page] = keys.shape;
+    const { kv_heads, page, blockBytes } = PageLayout.of(keys, "keys");
     const [sequences, held] = [table.shape[0], pages.shape[0] * page];
     // As if all sequences were of one length, and every key in front of a row's own were seen.
     const seen = held / sequences - q.shape[0] / sequences / 2;
     return {
       operations: 4 * seen * sizeOf(q.shape),
-      bytes: 2 * BYTES[keys.dtype] * held * kv_heads * d + 8 * sizeOf(q.shape),
+      bytes: 2 * pages.shape[0] * kv_heads * blockBytes + 8 * sizeOf(q.shape),
     };
   },
   tolerance: 2e-6,

@@ -1,5 +1,6 @@
 import type { HostInputs, KernelCases } from "../devices/kernel.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import { allocate } from "../tensor/dtype.ts";
+import { sizeOf, Tensor } from "../tensor/tensor.ts";
 import type {
   AttentionParams,
   PagedAttentionParams,
@@ -7,6 +8,14 @@ import type {
   RowInputs,
   WeightsSize,
 } from "./attention.ts";
+import {
+  type CacheDType,
+  type CachePart,
+  elementOf,
+  PageLayout,
+  poolSpec,
+  writeToken,
+} from "./cache_pages.ts";
 import { int32, normal, type Random, shuffled } from "./cases.ts";
 
 /** Magnitudes of the numbers. Scores have about the magnitude q * k. */
@@ -52,7 +61,41 @@ interface PagedCase extends Magnitudes {
   window?: number;
   /** Pages that all sequences have in common at their beginning. */
   shared?: number;
+  /** What keys and values are kept in. */
+  dtype?: CacheDType;
 }
+
+/** Fewer bits: sizes that are and are not a multiple of a vector's lanes; prompts, decoded tokens, and windows. */
+const NARROW_CASES: PagedCase[] = (["float16", "q8"] as const).flatMap((dtype): PagedCase[] => [
+  { dtype, sequences: [[1, 0]], heads: 1, kv_heads: 1, dim: 1, page: 16 },
+  { dtype, sequences: [[3, 0]], heads: 2, kv_heads: 2, dim: 7, page: 16 },
+  { dtype, sequences: [[1, 130]], heads: 8, kv_heads: 1, dim: 128, page: 64 },
+  {
+    ...{ dtype, heads: 7, kv_heads: 1, dim: 40, page: 64 },
+    sequences: [
+      [1, 299],
+      [1, -1],
+      [11, 125],
+    ],
+  },
+  { dtype, sequences: [[37, 100]], heads: 3, kv_heads: 3, dim: 20, page: 16 },
+  {
+    ...{ dtype, heads: 4, kv_heads: 2, dim: 24, page: 64, window: 140 },
+    sequences: [
+      [6, 250],
+      [1, 299],
+    ],
+  },
+  // Tiles with several key heads.
+  {
+    ...{ dtype, heads: 16, kv_heads: 8, dim: 9, page: 16 },
+    sequences: [
+      [1, 140],
+      [1, 160],
+    ],
+  },
+  { dtype, sequences: [[5, 30]], heads: 3, kv_heads: 1, dim: 24, page: 16, q: 1e4, k: 1e4, v: 1e4 },
+]);
 
 const PAGED_CASES: PagedCase[] = [
   { sequences: [[1, 0]], heads: 1, kv_heads: 1, dim: 1, page: 16 },
@@ -206,7 +249,7 @@ export const rowWeightsCases: KernelCases<RowInputs, AttentionParams & WeightsSi
 
 /** Pages in a shuffled order, some of them no sequence's; one more than needed in every list. */
 function pagedTensors(entry: PagedCase, random: Random): HostInputs<PagedInputs> {
-  const { sequences, heads, kv_heads, dim, page, shared = 0, q = 2, k = 1, v = 1 } = entry;
+  const { sequences, heads, kv_heads, dim, page, shared = 0, dtype = "float32", q = 2, k = 1, v = 1 } = entry;
   const needed = sequences.map(([rows, past]) => Math.ceil((past + rows) / page) + 1 - shared);
   const count = shared + needed.reduce((a, b) => a + b) + 2;
   const order = shuffled(random, count);
@@ -224,23 +267,48 @@ function pagedTensors(entry: PagedCase, random: Random): HostInputs<PagedInputs>
   }
   return {
     q: normal(random, [T, heads * dim], q),
-    keys: withRemains(normal(random, [count, kv_heads, dim, page], k), held, k, true),
-    values: withRemains(normal(random, [count, kv_heads, page, dim], v), held, v, false),
+    keys: rounded(
+      withRemains(normal(random, [count, kv_heads, dim, page], k), held, k, "keys"),
+      "keys",
+      dtype,
+    ),
+    values: rounded(
+      withRemains(normal(random, [count, kv_heads, page, dim], v), held, v, "values"),
+      "values",
+      dtype,
+    ),
     table: int32(table, sequences.length, 4),
     pages: int32(pages, pages.length),
   };
 }
 
 /** Makes the numbers large that no sequence holds: what is left of earlier ones must not matter. */
-function withRemains(pool: Tensor, held: ReadonlySet<number>, magnitude: number, turned: boolean): Tensor {
+function withRemains(pool: Tensor, held: ReadonlySet<number>, magnitude: number, part: CachePart): Tensor {
   const [, heads, rows, columns] = pool.shape;
-  const [page, dim] = turned ? [columns, rows] : [rows, columns];
+  const [page, dim] = part === "keys" ? [columns, rows] : [rows, columns];
   const data = Float32Array.from(pool.data as Float32Array, (number, i) => {
-    const place = turned ? i % page : Math.floor(i / dim) % page;
+    const place = part === "keys" ? i % page : Math.floor(i / dim) % page;
     const slot = Math.floor(i / (dim * page * heads)) * page + place;
     return held.has(slot) ? number : number * 1e4 * magnitude;
   });
   return new Tensor("float32", pool.shape, data);
+}
+
+/** A pool with the same numbers in a type of a cache. */
+function rounded(pool: Tensor, part: CachePart, dtype: CacheDType): Tensor {
+  if (dtype === "float32") return pool;
+  const { kv_heads, dim, page, numbers, strides } = PageLayout.of(pool, part);
+  const spec = poolSpec(part, pool.shape[0], { element: elementOf(dtype), kv_heads, dim, page });
+  const out = new Tensor(spec.dtype, spec.shape, allocate(spec.dtype, sizeOf(spec.shape)));
+  for (let block = 0; block < pool.shape[0] * kv_heads; block++)
+    for (let place = 0; place < page; place++) {
+      const first = block * numbers + place * strides.token;
+      const token = Float32Array.from({ length: dim }, (_, d) =>
+        Number(pool.data[first + d * strides.number]),
+      );
+      writeToken(out, part, Math.floor(block / kv_heads) * page + place, block % kv_heads, token);
+    }
+  return out;
 }
 
 function pagedParams({ heads, kv_heads, dim, window = 0 }: PagedCase): PagedAttentionParams {
@@ -248,12 +316,12 @@ function pagedParams({ heads, kv_heads, dim, window = 0 }: PagedCase): PagedAtte
 }
 
 export const pagedCases: KernelCases<PagedInputs, PagedAttentionParams> = {
-  list: PAGED_CASES,
+  list: [...PAGED_CASES, ...NARROW_CASES],
   trial: (entry: PagedCase, random) => ({ tensors: pagedTensors(entry, random), params: pagedParams(entry) }),
 };
 
 export const pagedWeightsCases: KernelCases<PagedInputs, PagedAttentionParams & WeightsSize> = {
-  list: PAGED_CASES,
+  list: [...PAGED_CASES, ...NARROW_CASES.filter(({ dim }) => dim < 10)],
   trial(entry: PagedCase, random) {
     const { sequences, heads } = entry;
     const size = sequences.reduce((sum, [rows, past]) => sum + heads * rows * (past + rows), 0);

@@ -1,21 +1,48 @@
-import type { Spec, Value } from "../devices/device.ts";
+import type { Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
+import { BYTES } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import {
+  type CacheDType,
+  type CacheElement,
+  type CachePart,
+  elementOf,
+  PageLayout,
+  poolSpec,
+  writeToken,
+} from "./cache_pages.ts";
 import { cacheWriteProgram, cacheWriteTiles } from "./cache_program.ts";
 import { int32, normal, shuffled } from "./cases.ts";
 import { expectSize, f32, i32 } from "./host.ts";
 
-/** What a pool holds. Keys stand turned in their pages, values one after the other. */
 export interface CacheWriteParams {
-  part: "keys" | "values";
+  part: CachePart;
 }
 
-/** Tokens a page holds, and numbers of each. */
-function pageOf({ shape }: Spec, part: CacheWriteParams["part"]): { page: number; dim: number } {
-  return part === "keys" ? { page: shape[3], dim: shape[2] } : { page: shape[2], dim: shape[3] };
+interface CacheCase extends CacheWriteParams {
+  dtype?: CacheDType;
+  heads: number;
+  page: number;
+  dim: number;
+  pages: number;
+  T: number;
+  scale?: number;
 }
+
+/** Fewer bits: sizes that are and are not a multiple of a vector's lanes; numbers beyond float16; zeros. */
+const NARROW_CASES: CacheCase[] = (["float16", "q8"] as const).flatMap((dtype) =>
+  (["keys", "values"] as const).flatMap((part): CacheCase[] => [
+    { part, dtype, heads: 1, page: 1, dim: 1, pages: 1, T: 1 },
+    { part, dtype, heads: 3, page: 16, dim: 10, pages: 4, T: 45 },
+    { part, dtype, heads: 9, page: 64, dim: 64, pages: 2, T: 70 },
+    { part, dtype, heads: 2, page: 16, dim: 37, pages: 2, T: 5, scale: 1e5 },
+    { part, dtype, heads: 2, page: 16, dim: 24, pages: 2, T: 5, scale: 1e-6 },
+    { part, dtype, heads: 2, page: 16, dim: 24, pages: 2, T: 5, scale: 0 },
+  ]),
+);
 
 /**
- * Puts the keys or the values of new rows into the pool of pages.
+ * Puts the keys or the values of new rows into the pool of pages, rounded to what it keeps: see `cache_pages.ts`.
  * pool [P, Hkv, d, page] or [P, Hkv, page, d], x [T, Hkv*d], slots int32 [T]: page * (tokens a page) + place in it
  * -> the pool
  */
@@ -23,55 +50,54 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }, CacheW
   name: "cache_write",
   inPlace: "pool",
   shape({ pool, x, slots }, { part }) {
-    expectSize("cache_write", "columns of x", x.shape[1], pool.shape[1] * pageOf(pool, part).dim);
+    const { kv_heads, dim } = PageLayout.of(pool, part);
+    expectSize("cache_write", "columns of x", x.shape[1], kv_heads * dim);
     expectSize("cache_write", "slots", slots.shape[0], x.shape[0]);
     return pool;
   },
   reference({ x, slots, y }, { part }) {
-    const heads = y.shape[1];
-    const { page, dim } = pageOf(y, part);
-    const [input, output] = [f32(x), f32(y)];
-    const [step, stride] = part === "keys" ? [1, page] : [dim, 1];
+    const { kv_heads, dim } = PageLayout.of(y, part);
+    const input = f32(x);
     i32(slots).forEach((slot, t) => {
-      for (let h = 0; h < heads; h++) {
-        const from = (t * heads + h) * dim;
-        const to = (Math.floor(slot / page) * heads + h) * page * dim + (slot % page) * step;
-        for (let d = 0; d < dim; d++) output[to + d * stride] = input[from + d];
+      for (let h = 0; h < kv_heads; h++) {
+        const from = (t * kv_heads + h) * dim;
+        writeToken(y, part, slot, h, input.subarray(from, from + dim));
       }
     });
   },
   vector({ pool, x }, { part }) {
-    const heads = pool.shape[1];
-    const { page, dim } = pageOf(pool, part);
+    const layout = PageLayout.of(pool, part);
+    const { element, kv_heads, page, dim } = layout;
     return {
-      key: `${part} ${heads} ${page} ${dim}`,
-      tiles: x.shape[0] * cacheWriteTiles(heads),
-      build: (b, args) => cacheWriteProgram(b, args, { part, heads, page, dim }),
+      key: `${part} ${element} ${kv_heads} ${page} ${dim}`,
+      tiles: x.shape[0] * cacheWriteTiles(kv_heads),
+      build: (b, args) => cacheWriteProgram(b, args, layout),
     };
   },
-  cost: ({ x }) => ({ bytes: 8 * x.shape[0] * x.shape[1] }),
+  cost: ({ pool, x }) => ({ bytes: (4 + BYTES[pool.dtype]) * x.shape[0] * x.shape[1] }),
   tolerance: 0,
   cases: {
     list: [
-      { part: "values", pool: [1, 1, 1, 1], T: 1 },
-      { part: "values", pool: [3, 2, 7, 5], T: 4 },
-      { part: "values", pool: [5, 3, 16, 10], T: 45 },
-      { part: "values", pool: [4, 1, 64, 24], T: 1 },
-      { part: "values", pool: [3, 9, 64, 64], T: 131 },
-      { part: "values", pool: [2, 2, 16, 80], T: 32, scale: 1e4 },
-      { part: "keys", pool: [1, 1, 1, 1], T: 1 },
-      { part: "keys", pool: [3, 2, 5, 7], T: 4 },
-      { part: "keys", pool: [5, 3, 10, 16], T: 45 },
-      { part: "keys", pool: [3, 9, 64, 64], T: 131 },
-      { part: "keys", pool: [2, 2, 80, 16], T: 32, scale: 1e4 },
+      { part: "values", heads: 1, page: 1, dim: 1, pages: 1, T: 1 },
+      { part: "values", heads: 2, page: 7, dim: 5, pages: 3, T: 4 },
+      { part: "values", heads: 3, page: 16, dim: 10, pages: 5, T: 45 },
+      { part: "values", heads: 1, page: 64, dim: 24, pages: 4, T: 1 },
+      { part: "values", heads: 9, page: 64, dim: 64, pages: 3, T: 131 },
+      { part: "values", heads: 2, page: 16, dim: 80, pages: 2, T: 32, scale: 1e4 },
+      { part: "keys", heads: 1, page: 1, dim: 1, pages: 1, T: 1 },
+      { part: "keys", heads: 2, page: 7, dim: 5, pages: 3, T: 4 },
+      { part: "keys", heads: 3, page: 16, dim: 10, pages: 5, T: 45 },
+      { part: "keys", heads: 9, page: 64, dim: 64, pages: 3, T: 131 },
+      { part: "keys", heads: 2, page: 16, dim: 80, pages: 2, T: 32, scale: 1e4 },
+      ...NARROW_CASES,
     ] satisfies CacheCase[],
-    trial({ part, pool, T, scale }: CacheCase, random) {
-      const { page, dim } = pageOf({ dtype: "float32", shape: pool }, part);
+    trial({ part, dtype = "float32", heads, page, dim, pages, T, scale }: CacheCase, random) {
+      const spec = poolSpec(part, pages, { element: elementOf(dtype), kv_heads: heads, dim, page });
       return {
         tensors: {
-          pool: normal(random, pool, 1),
-          x: normal(random, [T, pool[1] * dim], scale),
-          slots: int32(shuffled(random, pool[0] * page).slice(0, T), T),
+          pool: normal(random, spec.shape, dtype === "q8" ? 30 : 1, spec.dtype),
+          x: normal(random, [T, heads * dim], scale),
+          slots: int32(shuffled(random, pages * page).slice(0, T), T),
         },
         params: { part },
       };
@@ -79,20 +105,14 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }, CacheW
   },
 });
 
-interface CacheCase extends CacheWriteParams {
-  pool: number[];
-  T: number;
-  scale?: number;
-}
-
-/** Copies one page of the pool onto another: pool [P, Hkv, page, d] -> the pool */
+/** Copies one page of the pool onto another, whatever it holds: pool [P, ...] -> the pool */
 export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
   name: "copy_page",
   inPlace: "pool",
   shape: ({ pool }) => pool,
   reference({ y }, { from, to }) {
     const size = y.data.length / y.shape[0];
-    f32(y).copyWithin(to * size, from * size, from * size + size);
+    y.data.copyWithin(to * size, from * size, from * size + size);
   },
   tolerance: 0,
   cases: {
@@ -101,9 +121,11 @@ export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
       { pool: [3, 2, 7, 5], from: 0, to: 2 },
       { pool: [5, 3, 16, 10], from: 4, to: 3 },
       { pool: [4, 2, 64, 24], from: 1, to: 2 },
+      { pool: [3, 2, 7, 5], dtype: "float16", from: 2, to: 0 },
+      { pool: [3, 2, 7, 5], dtype: "int8", from: 1, to: 2 },
     ] satisfies CopyPageCase[],
-    trial: ({ pool, from, to }: CopyPageCase, random) => ({
-      tensors: { pool: normal(random, pool) },
+    trial: ({ pool, dtype, from, to }: CopyPageCase, random) => ({
+      tensors: { pool: normal(random, pool, 30, dtype) },
       params: { from, to },
     }),
   },
@@ -111,6 +133,7 @@ export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
 
 interface CopyPageCase {
   pool: number[];
+  dtype?: CacheElement;
   from: number;
   to: number;
 }
@@ -121,7 +144,7 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
   inPlace: "target",
   shape: ({ target }) => target,
   reference({ source, y }) {
-    f32(y).set(f32(source));
+    bytesIn(y).set(bytesIn(source));
   },
   tolerance: 0,
   cases: {
@@ -130,16 +153,26 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
       { page: [2, 7, 5], source: 3, target: 3 },
       { page: [3, 16, 10], source: 2, target: 7 },
       { page: [2, 64, 24], source: 4, target: 8 },
+      { page: [2, 7, 5], dtype: "float16", source: 2, target: 3 },
+      { page: [2, 7, 5], dtype: "int8", source: 3, target: 4 },
     ] satisfies CopyPoolCase[],
-    trial: ({ page, source, target }: CopyPoolCase, random) => ({
-      tensors: { target: normal(random, [target, ...page]), source: normal(random, [source, ...page]) },
+    trial: ({ page, dtype, source, target }: CopyPoolCase, random) => ({
+      tensors: {
+        target: normal(random, [target, ...page], 30, dtype),
+        source: normal(random, [source, ...page], 30, dtype),
+      },
       params: {},
     }),
   },
 });
 
+function bytesIn({ data }: Tensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
 interface CopyPoolCase {
   page: number[];
+  dtype?: CacheElement;
   source: number;
   target: number;
 }

@@ -14,11 +14,11 @@ import {
 /** Attention over cached keys: sequences with one row by chunks of their keys, all others by blocks of their rows. */
 export function pagedForm(target: Target, shape: PagedShape): VectorForm | undefined {
   if (!pagedFits(target, shape)) return undefined;
-  const { heads, kv_heads, dim, page, scale, window, T, sequences } = shape;
+  const { heads, kv_heads, dim, page, element, scale, window, T, sequences } = shape;
   // Every sequence has rows: so many more of them than sequences, and so few sequences, say that there are blocks.
   const [split, blocks] = [T === sequences || sequences > 1, T > sequences];
   const blockTiles = blocks ? blockTilesOf(shape) : 0;
-  const key = `${dim} ${page} ${heads} ${kv_heads} ${scale} ${window}`;
+  const key = `${element} ${dim} ${page} ${heads} ${kv_heads} ${scale} ${window}`;
   const numbers = { sequences, blockTiles };
   return {
     key: `${split} ${blocks} ${key}`,

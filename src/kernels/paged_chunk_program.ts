@@ -5,6 +5,8 @@ import type { Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
 import type { Acc, Vec } from "../codegen/vector.ts";
 import type { PagedAttentionParams } from "./attention.ts";
+import { PageLayout, type PageShape } from "./cache_pages.ts";
+import { loadFloat } from "./floats.ts";
 import type { Args } from "./row_programs.ts";
 
 /*
@@ -19,6 +21,8 @@ import type { Args } from "./row_programs.ts";
 export const CHUNK = 128;
 /** Queries that are computed together. */
 export const TOGETHER = 4;
+/** Bytes that are fetched from memory together. */
+const LINE = 64;
 /** The score of a key that is not seen. Finite, so that a difference of two is a number. */
 export const UNSEEN = -3e38;
 
@@ -46,10 +50,7 @@ export const NOTES = {
 } as const;
 
 /** A cache of keys and values, and who looks at it. */
-export interface PagedShape extends PagedAttentionParams {
-  dim: number;
-  /** Keys of a page. */
-  page: number;
+export interface PagedShape extends PagedAttentionParams, PageShape {
   /** Rows of all sequences. */
   T: number;
   sequences: number;
@@ -75,6 +76,8 @@ export class ChunkAttention {
   readonly #b: Builder;
   readonly #args: Args;
   readonly #shape: PagedShape;
+  readonly #keyLayout: PageLayout;
+  readonly #valueLayout: PageLayout;
   /** Sums that are kept in registers at once. */
   readonly #sums: number;
   readonly #asksAhead: boolean;
@@ -88,6 +91,8 @@ export class ChunkAttention {
     this.#asksAhead = asksAhead;
     this.#args = args;
     this.#shape = shape;
+    this.#keyLayout = new PageLayout("keys", shape);
+    this.#valueLayout = new PageLayout("values", shape);
     this.#sums = b.target.registers === 32 ? 16 : 8;
   }
 
@@ -102,6 +107,36 @@ export class ChunkAttention {
   /** What is asked for while `at` is read, so that it is near when it is needed. */
   #ahead(at: Cursor): Cursor | undefined {
     return this.#asksAhead ? at.copy(this.read(NOTES.ahead)) : undefined;
+  }
+
+  /** Some of the numbers at `at`, `number` of them further on; those of 8 bits without their scale. */
+  #load(at: Cursor, number: number, lanes = this.#b.lanes): Vec<"f32"> {
+    const { element, bytes } = this.#keyLayout;
+    if (element === "int8") return this.#b.toF32(at.loadI8(number, lanes));
+    return loadFloat(at, element, bytes * number, lanes);
+  }
+
+  /** Asks for `numbers` numbers, from number `first` on. */
+  #prefetch(at: Cursor | undefined, first: number, numbers: number): void {
+    const { bytes } = this.#keyLayout;
+    for (let n = 0; n < numbers; n += LINE / bytes) at?.prefetch(bytes * (first + n), "L2");
+  }
+
+  /** Numbers of 8 bits: scores of keys, or weights of values, times the scales of those. */
+  #rescale(queries: Queries, matrix: Args[string]): void {
+    const b = this.#b;
+    const { element, numbers } = this.#keyLayout;
+    if (element !== "int8") return;
+    const scores = b.scratch(NOTES.scores);
+    this.#eachPage(matrix, this.keys(queries), (scales, valid) => {
+      scales.advance(numbers);
+      b.repeat(valid.plus(b.lanes - 1).dividedBy(b.lanes), () => {
+        const scale = scales.load();
+        for (let m = 0; m < queries.count; m++)
+          scores.store(4 * CHUNK * m, b.mul(scores.load(4 * CHUNK * m), scale));
+        for (const cursor of [scales, scores]) cursor.advance(4 * b.lanes);
+      });
+    });
   }
 
   /** The first query, or where its output goes. */
@@ -125,13 +160,12 @@ export class ChunkAttention {
   /** Calls `body` for each page of the chunk: where the key head begins in it, and how many keys count. */
   #eachPage(matrix: Args[string], keys: Int, body: (at: Cursor, count: Int) => void): void {
     const b = this.#b;
-    const { kv_heads, page, dim } = this.#shape;
-    const headBytes = 4 * page * dim;
+    const { kv_heads, page, blockBytes } = this.#keyLayout;
     const number = b.cursor(this.#args.pages, this.read(NOTES.firstPage).times(4));
     const left = b.variable(keys);
     b.forever((leave) => {
       leave(left, "<=", 0);
-      const start = number.readInt().times(kv_heads).plus(this.read(NOTES.head)).times(headBytes);
+      const start = number.readInt().times(kv_heads).plus(this.read(NOTES.head)).times(blockBytes);
       body(b.cursor(matrix, start), left.min(page));
       left.add(-page);
       number.advance(4);
@@ -142,6 +176,7 @@ export class ChunkAttention {
   scores(queries: Queries): void {
     const b = this.#b;
     const { page, dim, scale } = this.#shape;
+    const { bytes } = this.#keyLayout;
     const { count, stride } = queries;
     const most = Math.min(page / b.lanes, 2 ** Math.floor(Math.log2(this.#sums / count)));
     const scores = b.scratch(NOTES.scores);
@@ -153,23 +188,25 @@ export class ChunkAttention {
         b.repeat(dim, () => {
           const factors = sums.map((_, m) => number.broadcast(m * stride));
           for (let r = 0; r < width; r++) {
-            const vector = key.load(4 * r * b.lanes);
+            const vector = this.#load(key, r * b.lanes);
             for (const [m, factor] of factors.entries()) sums[m][r].fma(factor, vector);
           }
-          for (let r = 0; r < width; r++) ahead?.prefetch(4 * r * b.lanes, "L2");
-          for (const cursor of [key, ...(ahead ? [ahead] : [])]) cursor.advance(4 * page);
+          this.#prefetch(ahead, 0, width * b.lanes);
+          for (const cursor of [key, ...(ahead ? [ahead] : [])]) cursor.advance(bytes * page);
           number.advance(4);
         });
         for (const [m, row] of sums.entries())
           for (const [r, sum] of row.entries())
             scores.store(4 * (m * CHUNK + r * b.lanes), b.mul(sum, b.f32(scale)));
-        for (const cursor of [keys, scores]) cursor.advance(4 * b.lanes * width);
+        keys.advance(bytes * b.lanes * width);
+        scores.advance(4 * b.lanes * width);
       };
       const groups = valid.plus(b.lanes - 1).dividedBy(b.lanes);
       b.repeat(groups.dividedBy(most), () => some(most));
       for (let width = most / 2; width >= 1; width /= 2)
         b.if(groups.modulo(2 * width), ">=", width, () => some(width));
     });
+    this.#rescale(queries, this.#args.keys);
   }
 
   /** Scores to e^(score - highest), in place, and zero where a key is not seen; notes the highest and the sum. */
@@ -232,13 +269,17 @@ export class ChunkAttention {
     });
   }
 
-  /** scores v: calls `use` with the sums of query `m` from column `column` on, as many as a vector has. */
+  /**
+   * scores v: calls `use` with the sums of query `m` from column `column` on, as many as a vector has. Scores are of no
+   * use after that.
+   */
   weightedSums(
     queries: Queries,
     use: (m: number, column: number, lanes: number, sum: Acc<"f32">) => void,
   ): void {
     const b = this.#b;
-    const { dim } = this.#shape;
+    const { dim, bytes } = this.#valueLayout;
+    this.#rescale(queries, this.#args.values);
     const width = Math.floor(this.#sums / queries.count) * b.lanes;
     for (let c = 0; c < dim; c += width) {
       const parts: { column: number; lanes: number }[] = [];
@@ -251,11 +292,11 @@ export class ChunkAttention {
         b.repeat(valid, () => {
           const factors = sums.map((_, m) => weights.broadcast(4 * CHUNK * m));
           for (const [v, { column, lanes }] of parts.entries()) {
-            const vector = value.load(4 * column, lanes);
+            const vector = this.#load(value, column, lanes);
             for (const [m, factor] of factors.entries()) sums[m][v].fma(factor, vector);
           }
-          for (const { column } of parts) ahead?.prefetch(4 * column, "L2");
-          for (const cursor of [value, ...(ahead ? [ahead] : [])]) cursor.advance(4 * dim);
+          this.#prefetch(ahead, c, Math.min(width, dim - c));
+          for (const cursor of [value, ...(ahead ? [ahead] : [])]) cursor.advance(bytes * dim);
           weights.advance(4);
         });
       });

@@ -1,6 +1,7 @@
 import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
 import type { Int, Var } from "../codegen/scalar.ts";
+import { PageLayout } from "./cache_pages.ts";
 import {
   CHUNK,
   ChunkAttention,
@@ -95,7 +96,8 @@ function chunksOf(b: Builder, entry: Cursor, { window }: PagedShape): { first: I
 
 /** The first program. */
 export function splitProgram(b: Builder, args: Args, shape: PagedShape): void {
-  const { heads, kv_heads, dim, page } = shape;
+  const { heads, kv_heads, dim } = shape;
+  const { blockBytes } = new PageLayout("keys", shape);
   const group = heads / kv_heads;
   const headsOfTile = splitHeads(shape);
   const asksAhead = group > 1 && headsOfTile > 1;
@@ -128,14 +130,7 @@ export function splitProgram(b: Builder, args: Args, shape: PagedShape): void {
       const left = chunk.read(own.heads);
       leave(left, "==", 0);
       // A head's pages lie behind those of the one before. The last head asks for what it has.
-      if (asksAhead)
-        chunk.write(
-          NOTES.ahead,
-          left
-            .minus(1)
-            .min(1)
-            .times(4 * page * dim),
-        );
+      if (asksAhead) chunk.write(NOTES.ahead, left.minus(1).min(1).times(blockBytes));
       chunk.write(own.heads, left.minus(1));
       chunk.write(own.query, b.int(0));
       if (group >= TOGETHER)

@@ -1,13 +1,12 @@
 import { OptionError } from "../base/errors.ts";
-import type { Device, Spec, Value } from "../devices/device.ts";
+import type { Device, Value } from "../devices/device.ts";
 import { copyPage, copyPool } from "../kernels/cache.ts";
-import { BYTES } from "../tensor/dtype.ts";
-import { sizeOf } from "../tensor/tensor.ts";
+import { type CacheDType, elementOf, PageLayout, type PageShape, poolSpec } from "../kernels/cache_pages.ts";
 
 /** Tokens a page holds. */
 const PAGE = 64;
 
-/** The pools of one layer: keys [pages, Hkv, d, PAGE] and values [pages, Hkv, PAGE, d]. */
+/** The pools of one layer: keys [pages, Hkv, d, PAGE] and values [pages, Hkv, PAGE, d], see kernels/cache_pages.ts. */
 export interface LayerCache {
   keys: Value;
   values: Value;
@@ -28,12 +27,24 @@ export interface CacheShape {
   head_dim: number;
 }
 
+function pageShape({ kv_heads, head_dim }: CacheShape, dtype: CacheDType): PageShape {
+  return { element: elementOf(dtype), kv_heads, dim: head_dim, page: PAGE };
+}
+
+/** Bytes that a token takes, in all layers. */
+export function bytesPerToken(shape: CacheShape, dtype: CacheDType): number {
+  const { kv_heads, blockBytes } = new PageLayout("keys", pageShape(shape, dtype));
+  return (2 * shape.layers * kv_heads * blockBytes) / PAGE;
+}
+
 /**
  * The pages in which all sequences of one model keep their keys and values. A page holds PAGE tokens for every layer;
  * sequences share pages by count, and copy a shared one before they write to it.
  */
 export class PagePool {
   readonly page = PAGE;
+  /** What keys and values are kept in. */
+  readonly dtype: CacheDType;
   /** Keeps what ended sequences have computed; without, their pages are free at once. */
   keeper: PageKeeper | undefined;
   readonly #device: Device;
@@ -43,15 +54,15 @@ export class PagePool {
   #spare: number[] = [];
   #growing: Promise<void> = Promise.resolve();
 
-  constructor(device: Device, shape: CacheShape) {
+  constructor(device: Device, shape: CacheShape, dtype: CacheDType = "float32") {
     this.#device = device;
     this.#shape = shape;
+    this.dtype = dtype;
   }
 
   /** Bytes of a page, in all layers. */
   get pageBytes(): number {
-    const { dtype, shape } = this.#specs(1).keys;
-    return 2 * this.#shape.layers * BYTES[dtype] * sizeOf(shape);
+    return PAGE * bytesPerToken(this.#shape, this.dtype);
   }
 
   /** The pages in use, or kept. */
@@ -137,18 +148,11 @@ export class PagePool {
     await moved;
   }
 
-  /** A layer's keys lie across a page, its values along. */
-  #specs(pages: number): { keys: Spec; values: Spec } {
-    const { kv_heads, head_dim } = this.#shape;
-    const spec = (...page: number[]): Spec => ({ dtype: "float32", shape: [pages, kv_heads, ...page] });
-    return { keys: spec(head_dim, PAGE), values: spec(PAGE, head_dim) };
-  }
-
   #allocate(pages: number): LayerCache {
-    const specs = this.#specs(pages);
-    const keys = this.#device.allocate(specs.keys);
+    const shape = pageShape(this.#shape, this.dtype);
+    const keys = this.#device.allocate(poolSpec("keys", pages, shape));
     try {
-      return { keys, values: this.#device.allocate(specs.values) };
+      return { keys, values: this.#device.allocate(poolSpec("values", pages, shape)) };
     } catch (error) {
       this.#device.free(keys);
       throw error;

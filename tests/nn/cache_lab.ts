@@ -2,8 +2,17 @@ import { expect } from "vitest";
 import type { Value } from "../../src/devices/device.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 import { cacheWrite } from "../../src/kernels/cache.ts";
+import {
+  type CacheDType,
+  type CachePart,
+  elementOf,
+  pageNumbers,
+  poolSpec,
+  writeToken,
+} from "../../src/kernels/cache_pages.ts";
 import { KVCache, PagePool } from "../../src/nn/kv_cache.ts";
-import { Tensor } from "../../src/tensor/tensor.ts";
+import { allocate } from "../../src/tensor/dtype.ts";
+import { sizeOf, Tensor } from "../../src/tensor/tensor.ts";
 
 /** What a page holds of a token. */
 export const SHAPE = { layers: 2, kv_heads: 2, head_dim: 3 };
@@ -22,9 +31,9 @@ export class Lab {
   readonly device: ReferenceDevice;
   readonly pool: PagePool;
 
-  constructor(device = new ReferenceDevice()) {
+  constructor(device = new ReferenceDevice(), dtype: CacheDType = "float32") {
     this.device = device;
-    this.pool = new PagePool(device, SHAPE);
+    this.pool = new PagePool(device, SHAPE, dtype);
   }
 
   cache(): KVCache {
@@ -74,22 +83,36 @@ export class Lab {
     for (let layer = 0; layer < SHAPE.layers; layer++) {
       const { keys, values } = this.pool.layer(layer);
       const pools = await this.device.step(() => [keys, values]);
-      for (const [kind, pool] of pools.entries())
+      for (const [kind, part] of (["keys", "values"] as const).entries()) {
+        const numbers = pageNumbers(pools[kind], part, cache.pages);
         for (const [j, token] of tokens.entries())
-          expect(held(pool, cache.pages, j, kind === 0), `token ${j}`).toEqual(row(token, layer, kind === 1));
+          expect(held(numbers, j, part), `token ${j}`).toEqual(
+            kept(this.pool.dtype, row(token, layer, part === "values")),
+          );
+      }
     }
   }
 }
 
-/** The numbers of token `j` in a pool. */
-function held({ data }: Tensor, pages: readonly number[], j: number, turned: boolean): number[] {
+/** The numbers of token `j` in those of a list of pages. */
+function held(numbers: Float32Array, j: number, part: CachePart): number[] {
   const { kv_heads, head_dim } = SHAPE;
   return Array.from({ length: WIDTH }, (_, i) => {
-    const head = pages[Math.floor(j / PAGE)] * kv_heads + Math.floor(i / head_dim);
+    const head = Math.floor(j / PAGE) * kv_heads + Math.floor(i / head_dim);
     const [place, number] = [j % PAGE, i % head_dim];
-    const inPage = turned ? number * PAGE + place : place * head_dim + number;
-    return Number(data[head * PAGE * head_dim + inPage]);
+    const inPage = part === "keys" ? number * PAGE + place : place * head_dim + number;
+    return numbers[head * PAGE * head_dim + inPage];
   });
+}
+
+/** What a type of cache keeps of a token's numbers. */
+function kept(dtype: CacheDType, numbers: number[]): number[] {
+  const { kv_heads, head_dim: dim } = SHAPE;
+  const spec = poolSpec("values", 1, { element: elementOf(dtype), kv_heads, dim, page: 1 });
+  const pool = new Tensor(spec.dtype, spec.shape, allocate(spec.dtype, sizeOf(spec.shape)));
+  for (let h = 0; h < kv_heads; h++)
+    writeToken(pool, "values", 0, h, Float32Array.from(numbers.slice(h * dim, (h + 1) * dim)));
+  return Array.from(pageNumbers(pool, "values", [0]));
 }
 
 /** `count` tokens, numbered from `from`. */

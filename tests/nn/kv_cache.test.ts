@@ -67,6 +67,28 @@ describe("a sequence", () => {
   });
 });
 
+describe("fewer bits", () => {
+  test.each([
+    ["float32", 2 * 2 * 2 * 3 * 4],
+    ["float16", 2 * 2 * 2 * 3 * 2],
+    ["q8", 2 * 2 * 2 * (3 + 4)],
+  ] as const)("%s: pages grow, are shared and are copied as they are", async (dtype, bytes) => {
+    const lab = new Lab(new ReferenceDevice(), dtype);
+    expect(lab.pool.pageBytes).toBe(PAGE * bytes);
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 100));
+    const copy = cache.clone();
+    await lab.append(copy, tokens(300, 400));
+    await lab.append(cache, tokens(900, 3));
+    await lab.expectHeld(copy, [...tokens(0, 100), ...tokens(300, 400)]);
+    await lab.expectHeld(cache, [...tokens(0, 100), ...tokens(900, 3)]);
+    expect(lab.device.bytes % (PAGE * bytes)).toBe(0);
+    copy.crop(70);
+    await lab.append(copy, tokens(500, 1));
+    await lab.expectHeld(copy, [...tokens(0, 70), 500]);
+  });
+});
+
 describe("a clone", () => {
   test("shares pages until one of the two writes, then both go their own way", async () => {
     const lab = new Lab();

@@ -4,15 +4,13 @@ import { butterfly, maxLanes } from "../../codegen/math.ts";
 import type { Vec } from "../../codegen/vector.ts";
 import type { Value } from "../../devices/device.ts";
 import { kernel } from "../../devices/kernel.ts";
-import { roundHalfEven } from "../../tensor/dtype.ts";
 import { normal } from "../cases.ts";
 import { expectRank, expectSize, f32 } from "../host.ts";
+import { byteCode, byteCodes, byteScale, byteScaleOf } from "../signed_bytes.ts";
 import { BLOCK } from "./format.ts";
 
 /** Bytes of a quantised block: 32 codes, the scale (float32), the correction (int32). */
 export const QUANTISED_BYTES = BLOCK + 8;
-
-const MOST = 127;
 
 /**
  * Rows as signed bytes: each block of 32 numbers becomes 32 codes round(x * 127 / max), the scale max / 127 and the
@@ -32,12 +30,10 @@ export const quantiseRows = kernel<{ x: Value }, { zero: number }>({
     for (let i = 0; i < input.length / BLOCK; i++) {
       const block = input.subarray(i * BLOCK, (i + 1) * BLOCK);
       const at = i * QUANTISED_BYTES;
-      const most = block.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-      const scale = Math.fround(most * Math.fround(1 / MOST));
-      const inverse = scale > 0 ? Math.fround(1 / scale) : 0;
+      const { scale, inverse } = byteScale(block);
       let sum = 0;
       for (let k = 0; k < BLOCK; k++) {
-        const code = Math.min(MOST, Math.max(-MOST, roundHalfEven(Math.fround(block[k] * inverse))));
+        const code = byteCode(block[k], inverse);
         view.setInt8(at + k, code);
         sum += code;
       }
@@ -91,13 +87,10 @@ function quantiseBlock(b: Builder, from: Cursor, to: Cursor, zero: number): void
     b,
     magnitudes.reduce((p, q) => b.max(p, q)),
   );
-  const scale = b.mul(most, b.f32(1 / MOST));
-  // Where all are zero, so is the inverse: 1 / 0 is masked out.
-  const inverse = b.and(b.div(b.f32(1), scale), b.less(b.f32(0), scale));
-  const [least, largest] = [b.f32(-MOST), b.f32(MOST)];
+  const { scale, inverse } = byteScaleOf(b, most);
   const sum = b.accI32();
   for (const [i, part] of parts.entries()) {
-    const codes = b.toI32(b.min(largest, b.max(least, b.round(b.mul(part, inverse)))));
+    const codes = byteCodes(b, part, inverse);
     to.storeI8(i * b.lanes, codes);
     sum.add(codes);
   }
