@@ -1,6 +1,7 @@
 import type { Target } from "../../codegen/target.ts";
 import type { VectorForm } from "../../devices/kernel.ts";
 import type { PackedShape } from "./packed_blocks.ts";
+import { multipliesTall, tallProgram, tallTiles } from "./packed_tall_program.ts";
 import { thinProgram, thinRows, thinTiles } from "./packed_thin_program.ts";
 import { wideProgram, wideTiles } from "./packed_wide_program.ts";
 
@@ -13,6 +14,15 @@ export function packedLinearForm(target: Target, shape: PackedShape): VectorForm
       key: `${key} ${T}`,
       tiles: thinTiles(shape),
       build: (b, args) => thinProgram(b, args, shape),
+    };
+  }
+  if (multipliesTall(target)) {
+    const { tiles, parts } = tallTiles(shape);
+    return {
+      key: `${key} tall`,
+      tiles,
+      numbers: { rows: T, parts },
+      build: (b, args) => tallProgram(b, args, shape),
     };
   }
   const { tiles, height } = wideTiles(target, shape);

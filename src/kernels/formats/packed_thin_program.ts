@@ -42,7 +42,7 @@ export function thinProgram(b: Builder, args: Args, shape: PackedShape): void {
   const y = b.cursor(args.y, first.times(4 * GROUP));
   const offset = bias && b.cursor(args.bias, first.times(BYTES[bias] * GROUP));
   const group = (columns: number): void => {
-    const sums = multiply(b, shape, b.cursor(args.x), w, columns);
+    const sums = multiplyGroup(b, shape, T, b.cursor(args.x), w, columns);
     for (const [v, { first, lanes }] of vectorsOf(b, columns).entries()) {
       const addend = offset && bias && loadFloat(offset, bias, BYTES[bias] * first, lanes);
       for (let t = 0; t < T; t++)
@@ -56,15 +56,25 @@ export function thinProgram(b: Builder, args: Args, shape: PackedShape): void {
   if (N % GROUP > 0) b.if(b.tile, "==", Math.floor(whole / GROUPS), () => group(N % GROUP));
 }
 
-/** The products of all rows with the next group, of which `columns` count. `w` ends behind it. */
-function multiply(b: Builder, shape: PackedShape, x: Cursor, w: Cursor, columns: number): Acc<"f32">[][] {
-  const { format, T, K } = shape;
+/**
+ * The products of `rows` rows with a group, of which `columns` columns count. `w` ends behind the group, `x` behind the
+ * first row.
+ */
+export function multiplyGroup(
+  b: Builder,
+  shape: PackedShape,
+  rows: number,
+  x: Cursor,
+  w: Cursor,
+  columns: number,
+): Acc<"f32">[][] {
+  const { format, K } = shape;
   const vectors = vectorsOf(b, columns);
-  const sums = Array.from({ length: T }, () => vectors.map(() => b.accF32()));
-  const together = rowsTogether(b.target, T, vectors.length);
+  const sums = Array.from({ length: rows }, () => vectors.map(() => b.accF32()));
+  const together = rowsTogether(b.target, rows, vectors.length);
   b.repeat(K / BLOCK, () => {
     for (let v = 0; v < vectors.length; v++)
-      for (let t = 0; t < T; t += together)
+      for (let t = 0; t < rows; t += together)
         blockProducts(
           b,
           shape,
@@ -72,7 +82,7 @@ function multiply(b: Builder, shape: PackedShape, x: Cursor, w: Cursor, columns:
           sums.slice(t, t + together).map((row) => row[v]),
         );
     // One row is read as fast as memory gives it; with more, the products keep the processor from reading ahead.
-    if (T > 1) prefetchBlock(w, format);
+    if (rows > 1) prefetchBlock(w, format);
     w.advance(format.groupBytes);
     x.advance(QUANTISED_BYTES);
   });
@@ -80,8 +90,8 @@ function multiply(b: Builder, shape: PackedShape, x: Cursor, w: Cursor, columns:
 }
 
 /** Rows whose dot products are in registers at once: all, or about equal parts. */
-function rowsTogether(target: Target, T: number, vectors: number): number {
-  return Math.ceil(T / Math.ceil(T / Math.max(1, sumsOf(target) - T * vectors)));
+function rowsTogether(target: Target, rows: number, vectors: number): number {
+  return Math.ceil(rows / Math.ceil(rows / Math.max(1, sumsOf(target) - rows * vectors)));
 }
 
 /** Asks for a block's bytes, which the next group's are in the end. */

@@ -20,11 +20,8 @@ import { beginTiles, endTiles, multiplyTiles, TILE_LAYOUT } from "./packed_tiles
 import { type Cut, type Layout, MOST_ROWS, NOTES, panelAt, sumsAt, type Work } from "./packed_work.ts";
 import { QUANTISED_BYTES } from "./quantise_rows.ts";
 
-function cutOf({ registers, bytes, lanes, byteDot, amx }: Target, { codeBits }: WeightFormat): Cut {
-  if (registers === 32) {
-    const layout = amx ? TILE_LAYOUT : wordByWord(4, bytes);
-    return { MR: 3, NV: 4, columns: 64, chunk: 8, layout };
-  }
+function cutOf({ bytes, lanes, byteDot, amx }: Target, { codeBits }: WeightFormat): Cut {
+  if (amx) return { MR: 3, NV: 4, columns: 64, chunk: 8, layout: TILE_LAYOUT };
   // Where products of whole bytes take several instructions they need registers of their own.
   const few = lanes === 4 || (byteDot !== "vnni" && codeBits === 8);
   return { MR: few ? 2 : 3, NV: 2, columns: 32, chunk: 16, layout: wordByWord(2, bytes) };
@@ -46,7 +43,7 @@ export function wideTiles(target: Target, { format, T, N }: PackedShape): { tile
 }
 
 /**
- * Many input rows: a tile is some columns of y for up to `height` rows. A chunk of the weight's columns is unpacked into
+ * Many input rows, by matrix tiles or with few registers: a tile is some columns of y for up to `height` rows. A chunk of the weight's columns is unpacked into
  * the thread's own memory, then multiplied with all rows, whose sums wait there too.
  */
 export function wideProgram(b: Builder, args: Args, shape: PackedShape): void {
