@@ -64,8 +64,7 @@ export abstract class RecordingDevice implements Device {
   abstract allocate(spec: Spec): Value;
   abstract load(source: WeightSource, dtype: WeightDType | "uint8", layout?: "panels"): Promise<Value>;
   /**
-   * Computes a step, of which only what is needed is left, and gives the numbers of `outputs`.
-   * Releases `freed` in any case.
+   * Computes what is needed of a step, and gives the numbers of `outputs`. Releases `freed` in any case.
    */
   protected abstract compute(
     recording: Recording,
@@ -89,7 +88,6 @@ export abstract class RecordingDevice implements Device {
     } finally {
       this.#recording = undefined;
     }
-    this.#reduce(recording, outputs);
     recording.noted = performance.now();
     return this.afterSteps(() => {
       if (options.signal?.aborted) for (const value of recording.freed) this.release(value);
@@ -167,16 +165,18 @@ export abstract class RecordingDevice implements Device {
     return this.#origins.get(value) ?? value;
   }
 
-  /** Leaves out what nobody needs. */
-  #reduce(recording: Recording, outputs: readonly Value[]): void {
-    const { commands, uploads, kept } = recording;
+  /** What of a step somebody needs. */
+  protected needed(
+    { commands, uploads, kept }: Recording,
+    outputs: readonly Value[],
+  ): Pick<Recording, "commands" | "uploads"> {
     const origin = (value: Value): Value => this.origin(value);
     const results = [...outputs, ...kept].map(origin);
-    recording.commands = neededCommands(commands, results, origin);
+    const needed = neededCommands(commands, results, origin);
     const used = new Set(results);
-    for (const { inputs } of recording.commands)
+    for (const { inputs } of needed)
       for (const value of Object.values(inputs)) if (value) used.add(origin(value));
-    for (const value of uploads.keys()) if (!used.has(value)) uploads.delete(value);
+    return { commands: needed, uploads: new Map([...uploads].filter(([value]) => used.has(value))) };
   }
 
   #open(): Recording {

@@ -197,12 +197,10 @@ export class Decoding implements Strategy {
 
   /** [B, L] */
   #ids(): Tensor {
-    const rows = this.#rows;
-    return new Tensor(
-      "int32",
-      [rows.length, rows[0].tokens.length],
-      rows.flatMap(({ tokens }) => tokens),
-    );
+    const L = this.#rows[0].tokens.length;
+    const ids = new Int32Array(this.#rows.length * L);
+    for (const [b, { tokens }] of this.#rows.entries()) ids.set(tokens, b * L);
+    return new Tensor("int32", [this.#rows.length, L], ids);
   }
 
   /** The logits of all rows, zero for those that are not computed any more: [B, V] */

@@ -70,7 +70,7 @@ describe("the outline of a step", () => {
       return [values[4], values[3]];
     });
     const { numbers } = device.outline;
-    expect(values.map((value) => numbers.get(value))).toEqual([0, 1, undefined, 2, 3]);
+    expect(values.map((value) => numbers.get(value))).toEqual([0, 2, 1, 3, 4]);
     expect([weight, pool].map((value) => numbers.get(value))).toEqual([undefined, undefined]);
   });
 

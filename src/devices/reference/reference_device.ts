@@ -55,10 +55,12 @@ export class ReferenceDevice extends RecordingDevice {
   }
 
   protected override async compute(
-    { commands, uploads, kept, freed }: Recording,
+    recording: Recording,
     outputs: readonly Value[],
     signal?: AbortSignal,
   ): Promise<Tensor[]> {
+    const { kept, freed } = recording;
+    const { commands, uploads } = this.needed(recording, outputs);
     const passing = new Map(uploads);
     const find = (value: Value): Tensor => this.#find(value, passing);
     const last = lastUses(commands, [...outputs, ...kept], (value) => this.origin(value));

@@ -13,36 +13,51 @@ export interface Outline {
 /**
  * Notes down all that a step's list of commands comes from: kernels with their parameters, what their inputs are called
  * and where they come from, and the shapes of uploads and views. Shapes of outputs follow from these.
+ *
+ * @param marks where the marks are to stand, in the place of those that stood there: thousands in every step
  */
 export function outlineOf(
   { commands, uploads, kept }: Recording,
   outputs: readonly Value[],
   origin: Origin,
+  marks: unknown[] = [],
 ): Outline {
-  const marks: unknown[] = [];
+  let count = 0;
   const numbers = new Map<Value, number>();
+  const markSpec = ({ dtype, shape }: Value): void => {
+    marks[count++] = dtype;
+    marks[count++] = shape.length;
+    for (const size of shape) marks[count++] = size;
+  };
   /** A Value of the step is marked by its number, one that lives beyond it by itself. */
   const mark = (value: Value): void => {
     const from = origin(value);
-    marks.push(numbers.get(from) ?? from);
-    if (from !== value) marks.push(value.dtype, value.shape.length, ...value.shape);
+    marks[count++] = numbers.get(from) ?? from;
+    if (from !== value) markSpec(value);
   };
   for (const value of uploads.keys()) {
     numbers.set(value, numbers.size);
-    marks.push(value.dtype, value.shape.length, ...value.shape);
+    markSpec(value);
   }
   for (const { kernel, inputs, params, output, inPlace } of commands) {
-    marks.push(kernel);
-    markParams(marks, params);
-    for (const name of Object.keys(inputs)) {
+    marks[count++] = kernel;
+    const own = params as Readonly<Record<string, unknown>>;
+    for (const name in own) {
+      marks[count++] = name;
+      marks[count++] = plain(own[name]);
+    }
+    for (const name in inputs) {
       const value = inputs[name];
-      marks.push(name);
+      marks[count++] = name;
       if (value) mark(value);
     }
     if (!inPlace) numbers.set(output, numbers.size);
   }
-  marks.push(kept.size, outputs.length);
-  for (const value of [...kept, ...outputs]) mark(value);
+  marks[count++] = kept.size;
+  marks[count++] = outputs.length;
+  for (const value of kept) mark(value);
+  for (const value of outputs) mark(value);
+  marks.length = count;
   return { marks, numbers };
 }
 
@@ -54,10 +69,6 @@ export function sameMarks(a: readonly unknown[], b: readonly unknown[]): boolean
 }
 
 /** Numbers, texts and the like; of what else there may be, nobody knows that it has not changed. */
-function markParams(marks: unknown[], params: unknown): void {
-  const own = params as Readonly<Record<string, unknown>>;
-  for (const name of Object.keys(own)) {
-    const value = own[name];
-    marks.push(name, typeof value === "object" && value !== null ? Symbol(name) : value);
-  }
+function plain(value: unknown): unknown {
+  return typeof value === "object" && value !== null ? Symbol("another") : value;
 }

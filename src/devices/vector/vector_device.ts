@@ -30,6 +30,8 @@ interface Place {
 /** A command that is ready to run: by a program, or by the reference where there is none. */
 interface Ready {
   readonly command: Command;
+  /** Its number among all that were noted down. */
+  readonly owner: number;
   readonly form: VectorForm | undefined;
 }
 
@@ -61,6 +63,8 @@ export class VectorDevice extends RecordingDevice {
   readonly #living = new Map<Value, Block>();
   /** Compiled programs as commands name them, by kernel and what was built in. */
   readonly #programs = new Map<string, number>();
+  /** Those of the latest step: memory that each step uses again. */
+  readonly #marks: unknown[] = [];
   /** Lists of the latest steps. */
   readonly #lists: KeptLists<Place>;
   #told: ((times: StepTimes) => void) | undefined;
@@ -214,7 +218,7 @@ export class VectorDevice extends RecordingDevice {
 
   /** Runs the list that was written for a step like this, or makes its lists. Tells where the results are. */
   async #run(recording: Recording, outputs: readonly Value[], signal?: AbortSignal): Promise<Places> {
-    const outline = outlineOf(recording, outputs, (value) => this.origin(value));
+    const outline = outlineOf(recording, outputs, (value) => this.origin(value), this.#marks);
     const known = this.#lists.find(outline.marks);
     const layout = known ? undefined : this.#layOut(recording, outputs);
     const kept = known ?? (layout && this.#keepList(outline, layout));
@@ -230,9 +234,12 @@ export class VectorDevice extends RecordingDevice {
 
   /** Gives every Value of the step a place in memory; places are used again after a Value's last use. */
   #layOut(recording: Recording, outputs: readonly Value[]): Layout {
-    const { commands, uploads, kept } = recording;
-    const ready = commands.map((command) => this.#ready(command));
-    const last = lastUses(commands, [...outputs, ...kept], (value) => this.origin(value));
+    const { commands, uploads } = this.needed(recording, outputs);
+    const needed = new Set(commands);
+    const ready = recording.commands.flatMap((command, owner) =>
+      needed.has(command) ? [{ command, owner, form: this.#form(command) }] : [],
+    );
+    const last = lastUses(commands, [...outputs, ...recording.kept], (value) => this.origin(value));
     const placement = new Placement();
     const offsets = new Map<Value, number>();
     const work = new Map<Command, number>();
@@ -260,8 +267,8 @@ export class VectorDevice extends RecordingDevice {
     const { ready, places } = layout;
     if (ready.length === 0 || !ready.every(({ form }) => form)) return undefined;
     const numbered = [...numbers.keys()].map((value) => places.get(value));
-    return this.#lists.write(marks, numbered, (list) => {
-      for (const i of ready.keys()) this.#append(list, layout, i);
+    return this.#lists.write(marks.slice(), numbered, (list) => {
+      for (const command of ready) this.#append(list, layout, command);
     });
   }
 
@@ -291,9 +298,10 @@ export class VectorDevice extends RecordingDevice {
     };
     list.clear();
     let turn = performance.now();
-    for (const [i, { command, form }] of layout.ready.entries()) {
+    for (const ready of layout.ready) {
+      const { command, form } = ready;
       if (form) {
-        this.#append(list, layout, i);
+        this.#append(list, layout, ready);
         continue;
       }
       await runList();
@@ -329,14 +337,11 @@ export class VectorDevice extends RecordingDevice {
     watch.list(kernels, times, begin);
   }
 
-  #ready(command: Command): Ready {
-    const { kernel, inputs, params } = command;
-    return { command, form: kernel.vector?.(inputs as never, params, this.#machine.target) };
+  #form({ kernel, inputs, params }: Command): VectorForm | undefined {
+    return kernel.vector?.(inputs as never, params, this.#machine.target);
   }
 
-  /** Appends the commands of a kernel, given by its number. */
-  #append(list: CommandList, { ready, places, work }: Layout, owner: number): void {
-    const { command, form } = ready[owner];
+  #append(list: CommandList, { places, work }: Layout, { command, owner, form }: Ready): void {
     const own = work.get(command);
     const memory = own && own.region.address + own.offset;
     for (const part of [form?.first, form]) {
