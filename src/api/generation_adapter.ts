@@ -1,11 +1,9 @@
-import type { Value } from "../devices/device.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import type { GenerationModel, PromptInputs, PromptSource } from "../generation/generation_model.ts";
 import type { GuidanceModel } from "../generation/logits_process/guidance.ts";
 import type { RaggedModel } from "../generation/ragged_model.ts";
 import { Scheduler } from "../generation/scheduler.ts";
 import { DynamicCache } from "../nn/dynamic_cache.ts";
-import { mergeRows } from "../nn/functional.ts";
 import { checkTensor, checkVocabulary } from "../tensor/ids.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import {
@@ -106,37 +104,21 @@ export class LlavaGenerationModel implements GenerationModel {
     const placeholders = all.map((row) => row.map((is, c) => is && c >= cached));
     const seen = image && (await runtime.look(image, featureSelection(runtime, pictures), signal));
     if (seen) checkFeatureCount(placeholders, seen.rows);
-    const source = await this.#record(seen?.rows, embeds, placeholders, signal);
-    const index = embeds ? everyRow(embeds) : featureOrder(placeholders);
-    const names = embeds ? undefined : seen?.names;
-    return { source, index, names, free: () => runtime.device.free(source) };
+    const order = featureOrder(placeholders);
+    if (embeds) return { source: merged(embeds, seen?.rows, order.flat()), index: everyRow(embeds) };
+    return seen && { source: seen.rows, index: order, names: seen.names };
   }
+}
 
-  async #record(
-    pictures: Tensor | undefined,
-    embeds: Tensor | undefined,
-    placeholders: boolean[][],
-    signal?: AbortSignal,
-  ): Promise<Value> {
-    const { device } = this.#runtime;
-    let source: Value | undefined;
-    await device.step(
-      () => {
-        const features = pictures && device.upload(pictures);
-        const flat =
-          embeds &&
-          device.upload(
-            new Tensor("float32", [embeds.shape[0] * embeds.shape[1], embeds.shape[2]], embeds.data),
-          );
-        if (flat && features) source = mergeRows(flat, features, featureOrder(placeholders).flat());
-        else source = features ?? flat;
-        if (source) device.keep(source);
-        return [];
-      },
-      { signal },
-    );
-    return source as Value;
+/** Embeddings with the rows of pictures in their places: [B * L, D] */
+function merged({ shape: [B, L, D], data }: Tensor, pictures: Tensor | undefined, places: number[]): Tensor {
+  const rows = (data as Float32Array).slice();
+  for (const [row, picture] of places.entries()) {
+    if (pictures && picture >= 0) {
+      rows.set((pictures.data as Float32Array).subarray(picture * D, (picture + 1) * D), row * D);
+    }
   }
+  return new Tensor("float32", [B * L, D], rows);
 }
 
 /** `[B, L]`: every row of the embeddings. */

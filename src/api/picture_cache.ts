@@ -1,4 +1,4 @@
-import { digestOf } from "../base/digest.ts";
+import { digestOf } from "../base/digest_node.ts";
 import type { FeatureSelection } from "../models/llava/modeling_llava.ts";
 import type { VisionOptions } from "../models/vision_tower.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -36,8 +36,16 @@ export interface PictureCacheReport {
 type Look = (pixels: Pixels, selection: FeatureSelection, signal?: AbortSignal) => Promise<Tensor>;
 
 interface Entry {
-  rows: Promise<Tensor>;
+  seen: Promise<SeenPictures>;
   bytes: number;
+}
+
+/** A picture, or several that are looked at together, and what it is known by. */
+interface Part {
+  key: string | undefined;
+  pixels: Pixels;
+  /** Whether nobody else can change it. */
+  own: boolean;
 }
 
 /** Pictures that are kept at most, however small they are. */
@@ -75,14 +83,11 @@ export class PictureCache {
     };
   }
 
-  /** What the text model is given of pictures, end to end. */
+  /** What the text model is given of pictures, end to end. They may change as soon as this has been called. */
   async look(pixels: Pixels, selection: FeatureSelection, signal?: AbortSignal): Promise<SeenPictures> {
+    const parts = picturesOf(pixels, this.#divisible(selection)).map((part) => this.#named(part, selection));
     const seen: SeenPictures[] = [];
-    for (const part of picturesOf(pixels, this.#divisible(selection))) {
-      const key = await keyOf(part, selection);
-      const rows = await this.#rows(key, part, selection, signal);
-      seen.push({ rows, names: rowNames(key, rows) });
-    }
+    for (const part of parts) seen.push(await this.#see(await part, selection, signal));
     if (seen.length === 1) return seen[0];
     const known = seen.every(({ names }) => names !== undefined);
     return {
@@ -97,22 +102,42 @@ export class PictureCache {
     this.#bytes = 0;
   }
 
-  async #rows(
-    key: string | undefined,
-    pixels: Pixels,
+  /** The picture by the content that it has now; a copy, unless it is one that need not be looked at again. */
+  #named(pixels: Pixels, selection: FeatureSelection): Part | Promise<Part> {
+    const digest = digestOf(pixels.pixel_values.data);
+    if (typeof digest === "string") {
+      const key = keyOf(pixels, selection, digest);
+      const known = this.#entries.has(key);
+      return { key, pixels: known ? pixels : copied(pixels), own: !known };
+    }
+    const copy = copied(pixels);
+    return Promise.resolve(digest).then((late) => ({
+      key: late && keyOf(pixels, selection, late),
+      pixels: copy,
+      own: true,
+    }));
+  }
+
+  async #see(
+    part: Part,
     selection: FeatureSelection,
     signal: AbortSignal | undefined,
-  ): Promise<Tensor> {
-    if (key === undefined || this.limit === 0) return this.#look(pixels, selection, signal);
+  ): Promise<SeenPictures> {
+    const { key, pixels, own } = part;
+    if (key === undefined || this.limit === 0) {
+      const rows = await this.#look(pixels, selection, signal);
+      return { rows, names: key === undefined ? undefined : rowNames(key, rows) };
+    }
     const known = this.#entries.get(key);
-    if (!known) return this.#compute(key, pixels, selection, signal);
+    if (!known && own) return this.#compute(key, pixels, selection, signal);
+    if (!known) return this.look(pixels, selection, signal);
     this.#use(key, known);
-    const rows = await known.rows.catch(() => undefined);
+    const seen = await known.seen.catch(() => undefined);
     signal?.throwIfAborted();
     // Who began to look may have given up, which does not concern this call.
-    if (!rows) return this.#rows(key, pixels, selection, signal);
+    if (!seen) return this.look(pixels, selection, signal);
     this.#hits++;
-    return rows;
+    return seen;
   }
 
   async #compute(
@@ -120,14 +145,15 @@ export class PictureCache {
     pixels: Pixels,
     selection: FeatureSelection,
     signal: AbortSignal | undefined,
-  ): Promise<Tensor> {
-    const entry = { rows: this.#look(pixels, selection, signal), bytes: 0 };
+  ): Promise<SeenPictures> {
+    const looking = this.#look(pixels, selection, signal);
+    const entry = { seen: looking.then((rows) => ({ rows, names: rowNames(key, rows) })), bytes: 0 };
     this.#entries.set(key, entry);
     this.#misses++;
     try {
-      const rows = await entry.rows;
-      if (this.#entries.get(key) === entry) this.#account(entry, rows);
-      return rows;
+      const seen = await entry.seen;
+      if (this.#entries.get(key) === entry) this.#account(entry, seen.rows);
+      return seen;
     } catch (error) {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       throw error;
@@ -153,7 +179,7 @@ export class PictureCache {
 /** Names of the rows of a Tensor that was given, by its content. */
 export async function namesOf(rows: Tensor): Promise<readonly string[] | undefined> {
   const digest = await digestOf(rows.data);
-  return rowNames(digest && `given:${digest}`, rows);
+  return digest === undefined ? undefined : rowNames(`given:${digest}`, rows);
 }
 
 /** [L, D] each -> [sum L, D] */
@@ -169,30 +195,34 @@ export function concatRows(parts: readonly Tensor[]): Tensor {
   return new Tensor("float32", [rows, D], out);
 }
 
-function rowNames(key: string | undefined, { shape: [rows] }: Tensor): string[] | undefined {
-  return key === undefined ? undefined : Array.from({ length: rows }, (_, row) => `${key}.${row}`);
+function rowNames(key: string, { shape: [rows] }: Tensor): string[] {
+  return Array.from({ length: rows }, (_, row) => `${key}.${row}`);
 }
 
-/** Copies of the pictures, which stay as they are from now on: one by one, or all together. */
+/** One by one, or all together. */
 function picturesOf({ pixel_values, options }: Pixels, divisible: boolean): Pixels[] {
   const { dtype, shape, data } = pixel_values;
   const [N, ...rest] = shape;
   const { image_sizes } = options;
   const apart = divisible && N > 0 && (image_sizes?.length ?? N) === N;
-  if (!apart) return [{ pixel_values: new Tensor(dtype, shape, data.slice()), options }];
+  if (!apart) return [{ pixel_values, options }];
   const size = data.length / N;
   return Array.from({ length: N }, (_, n) => ({
-    pixel_values: new Tensor(dtype, [1, ...rest], data.slice(n * size, (n + 1) * size)),
+    pixel_values: new Tensor(dtype, [1, ...rest], data.subarray(n * size, (n + 1) * size)),
     options: { ...options, image_sizes: image_sizes && [image_sizes[n]] },
   }));
 }
 
+function copied({ pixel_values: { dtype, shape, data }, options }: Pixels): Pixels {
+  return { pixel_values: new Tensor(dtype, shape, data.slice()), options };
+}
+
 /** Equal for equal pictures that are looked at in the same way. */
-async function keyOf(
-  { pixel_values: { data, shape }, options }: Pixels,
+function keyOf(
+  { pixel_values: { shape }, options }: Pixels,
   { vision_feature_layer: layer, vision_feature_select_strategy: strategy }: FeatureSelection,
-): Promise<string | undefined> {
-  const digest = await digestOf(data);
+  digest: string,
+): string {
   const how = [shape, options.image_sizes ?? "", options.interpolate_pos_encoding ?? false, layer, strategy];
-  return digest && `${how.join(":")}:${digest}`;
+  return `${how.join(":")}:${digest}`;
 }

@@ -206,6 +206,7 @@ export class Decoding implements Strategy {
   /** The logits of all rows, zero for those that are not computed any more: [B, V] */
   #stack(logits: readonly Float32Array[]): Tensor {
     const V = logits[0].length;
+    if (this.#rows.length === 1) return new Tensor("float32", [1, V], logits[0]);
     const data = new Float32Array(this.#rows.length * V);
     const live = this.#live();
     for (const [i, row] of logits.entries()) data.set(row, this.#rows.indexOf(live[i]) * V);

@@ -6,7 +6,7 @@ import { adaptDraftLength, draftLength } from "./assisted.ts";
 import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
 import type { Draft, Drafter } from "./drafter.ts";
 import { promptsOf } from "./generation_inputs.ts";
-import { type GenerationModel, generationModelOf, type PromptSource } from "./generation_model.ts";
+import { type GenerationModel, generationModelOf } from "./generation_model.ts";
 import type { LogitsProcessorList } from "./logits_process/base.ts";
 import { argmax, type Random } from "./sampling.ts";
 import type { Group } from "./scheduler.ts";
@@ -32,7 +32,6 @@ export class DraftModel implements Drafter {
   readonly #threshold: number;
   readonly #schedule: string;
   #length: number;
-  #source: PromptSource | undefined;
   #prompt: Input | undefined;
   /** What the cache holds, of the row's tokens after the prompt. */
   #held: number[] = [];
@@ -74,7 +73,6 @@ export class DraftModel implements Drafter {
 
   release(): void {
     if (this.#schedule === "heuristic") this.#model.generation_config.num_assistant_tokens = this.#length;
-    this.#source?.free();
     this.#cache.dispose();
   }
 
@@ -108,8 +106,8 @@ export class DraftModel implements Drafter {
   async #encode(): Promise<Input> {
     const { rows, pictures, options } = this.#call;
     const { tokens, cached } = rows;
-    this.#source = await this.#model.encode({ input_ids: tokens, cached, pictures, signal: options.signal });
-    const [{ input }] = promptsOf({ ...rows, cached: 0 }, undefined, this.#source);
+    const source = await this.#model.encode({ input_ids: tokens, cached, pictures, signal: options.signal });
+    const [{ input }] = promptsOf({ ...rows, cached: 0 }, undefined, source);
     return input;
   }
 }

@@ -90,7 +90,6 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
     strategy?.release();
     rowsBefore?.dispose();
     guide.release();
-    source?.free();
   }
   return output(config, strategy, given);
 }

@@ -1,5 +1,4 @@
 import { OptionError } from "../base/errors.ts";
-import type { Value } from "../devices/device.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
@@ -22,13 +21,12 @@ export interface PromptInputs {
 
 /** Rows that take the places of tokens' embeddings: picture features, or embeddings that were given. */
 export interface PromptSource {
-  /** Lives until `free`. */
-  source: Value;
+  /** float32 [rows, D] */
+  source: Tensor;
   /** [B, L]: the row of `source`, or -1. */
   index: readonly (readonly number[])[];
   /** Says of each row of `source` what it is, where that is known. */
   names?: readonly string[] | undefined;
-  free(): void;
 }
 
 /** A model that `generate` works with. It knows nothing of what kind of model it is. */

@@ -2,7 +2,7 @@ import type { StepOptions, Value } from "../devices/device.ts";
 import { mergeRows, takeRows } from "../nn/functional.ts";
 import { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import type { RaggedModel } from "./ragged_model.ts";
 import type { Input, Sequence } from "./sequence.ts";
 
@@ -150,18 +150,22 @@ function part(values: Float32Array, first: number, count: number, total: number)
 
 /** The rows before the first layer: embeddings of tokens, with the rows of other sources in their places. [T, D] */
 function embedded(model: RaggedModel, inputs: readonly Input[]): Value {
-  const ids = inputs.flatMap(({ ids }) => ids);
-  const sources = new Map<Value, number[]>();
-  let first = 0;
-  for (const { source, index, ids: own } of inputs) {
-    if (source && index) {
-      const rows = sources.get(source) ?? Array<number>(ids.length).fill(-1);
-      for (const [i, row] of index.entries()) rows[first + i] = row;
-      sources.set(source, rows);
-    }
-    first += own.length;
-  }
-  let x = model.embed(ids);
-  for (const [source, index] of sources) if (index.some((row) => row >= 0)) x = mergeRows(x, source, index);
-  return x;
+  const x = model.embed(inputs.flatMap(({ ids }) => ids));
+  const taken: Float32Array[] = [];
+  const places = inputs.flatMap(({ source, index, ids }) =>
+    ids.map((_, i) => {
+      const row = index?.[i] ?? -1;
+      return source && row >= 0 ? taken.push(rowOf(source, row)) - 1 : -1;
+    }),
+  );
+  if (taken.length === 0) return x;
+  const D = x.shape[1];
+  const rows = new Float32Array(taken.length * D);
+  for (const [i, row] of taken.entries()) rows.set(row, i * D);
+  return mergeRows(x, model.device.upload(new Tensor("float32", [taken.length, D], rows)), places);
+}
+
+/** [rows, D] -> [D] */
+function rowOf({ shape, data }: Tensor, row: number): Float32Array {
+  return (data as Float32Array).subarray(row * shape[1], (row + 1) * shape[1]);
 }

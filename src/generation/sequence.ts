@@ -1,11 +1,11 @@
-import type { Value } from "../devices/device.ts";
 import type { KVCache } from "../nn/kv_cache.ts";
 import { reachOf } from "../nn/rows.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
-/** What a sequence is given next: tokens, or rows of a Value in their place. */
+/** What a sequence is given next: tokens, or rows of a Tensor in their place. */
 export interface Input {
-  /** Where the rows come from that are no tokens' embeddings. */
-  readonly source?: Value;
+  /** Where the rows come from that are no tokens' embeddings: float32 [rows, D] */
+  readonly source?: Tensor;
   /** One a row; what stands where `index` is not negative does not matter. */
   readonly ids: readonly number[];
   /** For each row the row of `source`, or -1 for the token's embedding. */
