@@ -16,10 +16,11 @@ export async function loadModel(flags: ModelFlags, signal?: AbortSignal): Promis
   try {
     const hub = { signal, progress_callback: bars.report };
     const processor = await AutoProcessor.from_pretrained(flags.model, hub);
-    const { dtype, device, threads, packedCopy } = flags;
+    const { dtype, cacheDtype, device, threads, packedCopy } = flags;
     const model = await LlavaForConditionalGeneration.from_pretrained(flags.model, {
       ...hub,
       dtype,
+      cacheDtype,
       device,
       threads,
       // Where it may be kept, the library knows when that pays.

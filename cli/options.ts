@@ -1,10 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { DeviceName, DTypeName } from "../src/index.ts";
+import type { CacheDTypeName, DeviceName, DTypeName } from "../src/index.ts";
 
 /** Flags that all commands with a model have. */
 export interface ModelFlags {
   model: string;
   dtype: DTypeName;
+  /** What keys and values are kept in. */
+  cacheDtype: CacheDTypeName;
   device: DeviceName;
   threads?: number;
   /** Whether a copy of packed weights may be kept on disk. */
@@ -47,6 +49,11 @@ export function addDeviceFlags(command: Command): Command {
     .addOption(
       new Option("--dtype <type>", "what weights are kept in")
         .choices(["auto", "float32", "float16", "bfloat16", "q8", "q4"] satisfies DTypeName[])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--cache-dtype <type>", "what keys and values are kept in (auto: float16 with q8 and q4)")
+        .choices(["auto", "float32", "float16", "q8"] satisfies CacheDTypeName[])
         .default("auto"),
     )
     .addOption(

@@ -4,6 +4,7 @@
  */
 export { AutoModelForImageTextToText } from "./api/auto_model.ts";
 export { type BenchFigures, type BenchOptions, benchModel } from "./api/bench.ts";
+export type { CacheDTypeName } from "./api/cache_dtype.ts";
 export type { CacheLimits, CacheReport } from "./api/cache_limits.ts";
 export type { DequantizeOptions } from "./api/dequantize.ts";
 export { type DescribeOptions, describe, disposeModels } from "./api/describe.ts";

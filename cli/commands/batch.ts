@@ -69,11 +69,14 @@ export function addBatch(program: Command): void {
 function checkQueueFlags(command: Command, { queue }: BatchFlags): void {
   const given = (name: string): boolean => command.getOptionValueSource(name) === "cli";
   const wrong = (
-    queue === undefined ? ["attempts", "status", "dead"] : ["dtype", "device", "threads", "concurrency"]
+    queue === undefined
+      ? ["attempts", "status", "dead"]
+      : ["dtype", "cacheDtype", "device", "threads", "concurrency"]
   ).find(given);
   if (wrong === undefined) return;
   const why = queue === undefined ? "needs --queue" : "is the workers' with --queue: llava worker has it";
-  throw new UsageError(`--${wrong} ${why}`);
+  const flag = wrong.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new UsageError(`--${flag} ${why}`);
 }
 
 async function tellAbout(url: string, paths: readonly string[], flags: BatchFlags): Promise<void> {

@@ -91,10 +91,10 @@ async function load(flags: BenchFlags): Promise<{ model: LlavaForConditionalGene
   if (flags.random === undefined) return loadModel(flags);
   const begin = performance.now();
   const bars = new ProgressBars(flags.quiet || flags.json);
-  const { device, threads } = flags;
+  const { cacheDtype, device, threads } = flags;
   const dtype = flags.dtype === "auto" ? "bfloat16" : flags.dtype;
   const model = await LlavaForConditionalGeneration.random(flags.random, {
-    ...{ dtype, device, threads },
+    ...{ dtype, cacheDtype, device, threads },
     progress_callback: bars.report,
   });
   bars.stop();

@@ -52,9 +52,11 @@ async function info(name: string | undefined, flags: InfoFlags): Promise<void> {
 }
 
 function modelLines(model: ModelInfo, free: number): [string, string][] {
-  const context = model.cache_bytes_per_token * model.context;
+  const { float32, float16, q8 } = model.cache_bytes_per_token;
+  const full = (bytes: number): string => gigabytes(bytes * model.context);
   const needs = Object.entries(model.weights_bytes).map(([dtype, bytes]): [string, string] => {
-    const fits = bytes + context <= free ? "" : pc.yellow("  (more than is free)");
+    const cache = dtype === "q8" || dtype === "q4" ? float16 : float32;
+    const fits = bytes + cache * model.context <= free ? "" : pc.yellow("  (more than is free)");
     return [`  ${dtype}`, `${gigabytes(bytes)} for the weights${fits}`];
   });
   const side = [model.image_size].flat();
@@ -63,7 +65,10 @@ function modelLines(model: ModelInfo, free: number): [string, string][] {
     ["model", model.name],
     ["parts", `${model.vision} and ${model.text}, ${(model.parameters / 1e6).toFixed(1)} million parameters`],
     ["pictures", `${side[0]} x ${side.at(-1)} pixels, ${model.image_tokens} tokens each`],
-    ["context", `${model.context} tokens, ${gigabytes(context)} when full`],
+    [
+      "context",
+      `${model.context} tokens; full, ${full(float32)} in float32, ${full(float16)} in float16, ${full(q8)} in q8`,
+    ],
     [
       "kept",
       `at most ${gigabytes(pictures)} of pictures and ${gigabytes(prompts)} of prompts, for later questions`,

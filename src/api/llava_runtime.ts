@@ -1,6 +1,7 @@
 import { ShapeError } from "../base/errors.ts";
 import type { Device, Value } from "../devices/device.ts";
 import { PromptCache } from "../generation/prompt_cache.ts";
+import type { CacheDType } from "../kernels/cache_pages.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import {
   type FeatureSelection,
@@ -69,12 +70,12 @@ export class LlavaRuntime {
   /** Whether there are packed weights. */
   #packed: boolean | undefined;
 
-  constructor(config: LlavaConfig, device: Device, limits: CacheLimits = {}) {
+  constructor(config: LlavaConfig, device: Device, limits: CacheLimits = {}, cacheDtype?: CacheDType) {
     this.config = config;
     this.device = device;
     this.root = new LlavaForConditionalGenerationModule(config);
     const { language_model, vision_tower } = this.root.model;
-    this.pool = new PagePool(device, language_model.cacheShape);
+    this.pool = new PagePool(device, language_model.cacheShape, cacheDtype);
     const { promptCacheBytes, pictureCacheBytes } = cacheLimits(limits, this.pool.pageBytes / this.pool.page);
     // Keys that are turned by the length of their whole sequence are another sequence's no more.
     this.prompts = new PromptCache(this.pool, language_model.keysStay ? promptCacheBytes : 0);

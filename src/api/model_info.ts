@@ -1,8 +1,9 @@
 import type { HubOptions } from "../hub/repository.ts";
+import type { CacheDType } from "../kernels/cache_pages.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { LlavaForConditionalGenerationModule } from "../models/llava/modeling_llava.ts";
+import { bytesPerToken } from "../nn/kv_cache.ts";
 import type { Parameter } from "../nn/module.ts";
-import { BYTES } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { cacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
@@ -23,9 +24,9 @@ export interface ModelInfo {
   dtype: string | null;
   /** Memory for the weights, by dtype. */
   weights_bytes: Record<KeptDType, number>;
-  /** Memory for each token of a conversation. */
-  cache_bytes_per_token: number;
-  /** What is kept at most for later calls, where nothing else is asked for: `CacheLimits`. */
+  /** Memory for each token of a conversation, by what its keys and values are kept in. */
+  cache_bytes_per_token: Record<CacheDType, number>;
+  /** What is kept at most for later calls, where nothing else is asked for: `CacheLimits`. Prompts: in float32. */
   kept_bytes: { pictures: number; prompts: number };
 }
 
@@ -37,9 +38,13 @@ export async function modelInfo(name: string, options: HubOptions = {}): Promise
   const parameters = [...distinct].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const bytesIn = (dtype: KeptDType): number =>
     [...distinct].reduce((sum, entry) => sum + storageBytes(entry, storageOf(entry, "bfloat16", dtype)), 0);
-  const { layers, kv_heads, head_dim } = root.model.language_model.cacheShape;
-  const cache_bytes_per_token = 2 * layers * kv_heads * head_dim * BYTES.float32;
-  const kept = cacheLimits({}, cache_bytes_per_token);
+  const { cacheShape } = root.model.language_model;
+  const cache_bytes_per_token = {
+    float32: bytesPerToken(cacheShape, "float32"),
+    float16: bytesPerToken(cacheShape, "float16"),
+    q8: bytesPerToken(cacheShape, "q8"),
+  };
+  const kept = cacheLimits({}, cache_bytes_per_token.float32);
   return {
     name,
     vision: config.vision_config.model_type,

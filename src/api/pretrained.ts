@@ -10,6 +10,7 @@ import { refuseOriginalForm, restoreHeadDim } from "../models/llava/published_fo
 import { openQuantised, quantizationOf } from "../models/quantizers/open_quantised.ts";
 import type { Module } from "../nn/module.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { type CacheDTypeName, cacheDtypeOf } from "./cache_dtype.ts";
 import { CACHE_LIMITS, type CacheLimits, checkCacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
@@ -28,6 +29,11 @@ export interface ModelFromPretrainedOptions extends HubOptions, CacheLimits {
   device?: DeviceName;
   /** Our own: compute threads. Default: one for each physical core. */
   threads?: number;
+  /**
+   * Our own: what keys and values are kept in. "auto": "float16" with packed weights ("q8", "q4"), else "float32".
+   * "q8" (signed bytes, one scale for each token and head) only where it is asked for.
+   */
+  cacheDtype?: CacheDTypeName;
   /**
    * Our own: of weights that are packed ("q8", "q4") a copy is kept on disk, so that the next start need not pack them.
    * Default: where it pays, for checkpoints from 256 MiB on.
@@ -149,6 +155,7 @@ export async function loadPretrained(
   checkAttention(own.attn_implementation);
   checkPackedCopy(own.packedCopy);
   const limits = checkCacheLimits(own);
+  const cacheDtype = cacheDtypeOf(own.cacheDtype, dtype);
   if (own.use_safetensors === false) throw unsupported("use_safetensors", "only safetensors are read");
   const config = own.config ?? (await readConfig(name, { ...fields, ...hub }));
   const quantization = quantizationOf(config);
@@ -159,7 +166,7 @@ export async function loadPretrained(
     refuseOriginalForm(config, stored);
     const weights = await openQuantised(stored, quantization, modelDType(config, stored));
     restoreHeadDim(config, weights);
-    const runtime = new LlavaRuntime(config, device, limits);
+    const runtime = new LlavaRuntime(config, device, limits, cacheDtype);
     const { signal, progress_callback } = hub;
     const generation_config =
       own.generation_config ?? (await GenerationConfig.from_pretrained(name, { ...hub }));
@@ -191,6 +198,7 @@ interface OwnOptions extends CacheLimits {
   torch_dtype?: string;
   device?: string;
   threads?: number;
+  cacheDtype?: unknown;
   packedCopy?: boolean;
   variant?: string;
   config?: LlavaConfig;
@@ -206,6 +214,7 @@ const OWN: readonly (keyof OwnOptions)[] = [
   "torch_dtype",
   "device",
   "threads",
+  "cacheDtype",
   "packedCopy",
   "variant",
   "config",

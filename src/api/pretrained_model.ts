@@ -3,6 +3,7 @@ import { UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { StepTimes } from "../devices/step_times.ts";
 import type { GenerationConfig } from "../generation/configuration_utils.ts";
+import type { CacheDType } from "../kernels/cache_pages.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { ModelOutput } from "../models/model_output.ts";
 import type { Module, Parameter } from "../nn/module.ts";
@@ -61,6 +62,11 @@ export abstract class LlavaPreTrainedModel<
   /** What most of the weights are kept in. */
   get dtype(): KeptDType {
     return this.loaded.dtype;
+  }
+
+  /** What keys and values are kept in. */
+  get cacheDtype(): CacheDType {
+    return this.runtime.pool.dtype;
   }
 
   /** What computes: `reference`, `native`, `wasm` or `webgpu`. */

@@ -9,6 +9,7 @@ import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Parameter } from "../nn/module.ts";
 import { BYTES, type DType, fromFloat32, type TypedArray } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import { type CacheDTypeName, cacheDtypeOf } from "./cache_dtype.ts";
 import { type CacheLimits, checkCacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
@@ -90,6 +91,8 @@ const PACKED_NOISE = 2 ** 16;
 /** How a model of random weights is made. */
 export interface RandomModelOptions extends CacheLimits {
   dtype: KeptDType;
+  /** As in `from_pretrained`. */
+  cacheDtype?: CacheDTypeName;
   device?: DeviceName;
   threads?: number;
   progress_callback?: (progress: Progress) => void;
@@ -106,8 +109,10 @@ export async function loadRandom(shape: string, options: RandomModelOptions): Pr
   }
   const config = LlavaConfig.from_dict(structuredClone(SHAPES[shape as keyof typeof SHAPES]) as never);
   const { dtype, threads } = options;
+  const limits = checkCacheLimits(options);
+  const cacheDtype = cacheDtypeOf(options.cacheDtype, dtype);
   const device = await createDevice(options.device ?? "auto", { threads });
-  const runtime = new LlavaRuntime(config, device, checkCacheLimits(options));
+  const runtime = new LlavaRuntime(config, device, limits, cacheDtype);
   const parameters = [...runtime.root.named_parameters()];
   const storage = (parameter: Parameter): Storage => storageOf(parameter, "bfloat16", dtype);
   const total = parameters.reduce((sum, [, entry]) => sum + storageBytes(entry, storage(entry)), 0);

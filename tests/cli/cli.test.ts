@@ -76,6 +76,7 @@ describe("describe", () => {
       [["describe"], /missing required argument 'image'/],
       [["describe", "a.jpg", "--promt", "x"], /unknown option '--promt'/],
       [["describe", "a.jpg", "--dtype", "q9"], /--dtype.*q9.*Allowed choices/],
+      [["describe", "a.jpg", "--cache-dtype", "q4"], /--cache-dtype.*q4.*Allowed choices/],
       [["describe", "a.jpg", "--max-new-tokens", "many"], /--max-new-tokens.*whole number/],
       [["describe", "a.jpg", "--temperature", "-1"], /--temperature/],
       [["paint"], /unknown command 'paint'/],

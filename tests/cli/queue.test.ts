@@ -109,6 +109,7 @@ describe.skipIf(!HAS_REDIS)("over Redis (skipped where there is no redis-server)
   test("flags that mean nothing with a queue, or without one", async () => {
     for (const [args, said] of [
       [["batch", "a", "b", "--queue", url, "--dtype", "q4"], /--dtype is the workers' with --queue/],
+      [["batch", "a", "b", "--queue", url, "--cache-dtype", "q8"], /--cache-dtype is the workers' with/],
       [["batch", "a", "b", "--status"], /--status needs --queue/],
       [["batch", "--queue", "http://x", "--dead"], /--queue: expected redis:/],
     ] as const) {

@@ -17,6 +17,7 @@ const rows = async (path: string) =>
 const FLAGS = {
   model: "llava-demo",
   dtype: "auto",
+  cacheDtype: "auto",
   device: "auto",
   quiet: true,
   verbose: false,
