@@ -1,12 +1,13 @@
 /*
  * What dtype q8 and q4 cost on the bundled checkpoint, beside plain rounding to 4 bits: error of the logits and of the
- * weights against float32, and how many of the recorded questions get the same answer, word for word.
+ * weights against float32, and how many of the recorded questions get the same answer, word for word. Then the same for
+ * what keys and values are kept in.
  *
- *   node --import ./scripts/typescript.mjs bench/quantisation.ts
+ *   node --import ./scripts/typescript.mjs bench/quantisation.ts [weights] [cache]
  */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { AutoProcessor, LlavaForConditionalGeneration } from "../src/index.ts";
+import { AutoProcessor, type CacheDTypeName, LlavaForConditionalGeneration } from "../src/index.ts";
 import { formatOf } from "../src/kernels/formats/format.ts";
 import { FORMATS } from "../src/kernels/formats/formats.ts";
 import { numberToBfloat16 } from "../src/tensor/dtype.ts";
@@ -31,8 +32,8 @@ const { pictures } = JSON.parse(await readFile(new URL("pictures.json", PICTURES
 };
 
 /** Logits of every row of every question and its recorded answer, and how many answers are the recorded ones. */
-async function measure(dtype: "float32" | "bfloat16" | "q8" | "q4") {
-  const model = await LlavaForConditionalGeneration.from_pretrained("llava-demo", { dtype });
+async function measure(dtype: "float32" | "bfloat16" | "q8" | "q4", cacheDtype: CacheDTypeName = "float32") {
+  const model = await LlavaForConditionalGeneration.from_pretrained("llava-demo", { dtype, cacheDtype });
   const bits = (8 * model.get_memory_footprint()) / model.num_parameters();
   const logits: Float32Array[] = [];
   let same = 0;
@@ -63,14 +64,18 @@ function messages(file: string, turns: Turn[]) {
   });
 }
 
-/** Root of the summed squared differences over that of the squares; and the rows whose largest logit is the same. */
-function compare(got: Float32Array[], expected: Float32Array[]): { error: number; agreement: number } {
-  let [squares, differences, agree, rows] = [0, 0, 0, 0];
+/**
+ * Root of the summed squared differences over that of the squares; the largest difference; and the rows whose largest
+ * logit is the same.
+ */
+function compare(got: Float32Array[], expected: Float32Array[]) {
+  let [squares, differences, agree, rows, most] = [0, 0, 0, 0, 0];
   for (const [i, e] of expected.entries()) {
     const g = got[i];
     for (let k = 0; k < e.length; k++) {
       squares += e[k] ** 2;
       differences += (g[k] - e[k]) ** 2;
+      most = Math.max(most, Math.abs(g[k] - e[k]));
     }
     for (let at = 0; at < e.length; at += VOCABULARY) {
       const largest = (x: Float32Array): number => {
@@ -81,7 +86,7 @@ function compare(got: Float32Array[], expected: Float32Array[]): { error: number
       if (largest(e) === largest(g)) agree++;
     }
   }
-  return { error: Math.sqrt(differences / squares), agreement: agree / rows };
+  return { error: Math.sqrt(differences / squares), agreement: agree / rows, most };
 }
 
 const VOCABULARY = 1536;
@@ -95,11 +100,33 @@ async function row(name: string, dtype: "bfloat16" | "q8" | "q4"): Promise<void>
   console.log(`| ${[...cells, `${same} of ${questions}`].join(" | ")} |`);
 }
 
-console.log("| weights | bits a weight, all in all | error of the logits | same next token | same answers |");
-console.log("|---|---:|---:|---:|---:|");
-console.log(`| float32 | 32.00 | 0 | 100.0 % | ${exact.same} of ${questions} |`);
-await row("bfloat16", "bfloat16");
-await row("q8", "q8");
-await row("q4", "q4");
-Object.assign(FORMATS, { q4: plain });
-await row("4 bits, rounded to nearest", "q4");
+async function cacheRow(dtype: "float32" | "q8" | "q4", cacheDtype: CacheDTypeName): Promise<void> {
+  const { logits, same } = await measure(dtype, cacheDtype);
+  const { error, agreement, most } = compare(logits, exact.logits);
+  const cells = [dtype, cacheDtype, error.toExponential(1), most.toPrecision(2)];
+  console.log(
+    `| ${[...cells, `${(100 * agreement).toFixed(1)} %`, `${same} of ${questions}`].join(" | ")} |`,
+  );
+}
+
+const parts = process.argv.length > 2 ? process.argv.slice(2) : ["weights", "cache"];
+if (parts.includes("weights")) {
+  console.log(
+    "| weights | bits a weight, all in all | error of the logits | same next token | same answers |",
+  );
+  console.log("|---|---:|---:|---:|---:|");
+  console.log(`| float32 | 32.00 | 0 | 100.0 % | ${exact.same} of ${questions} |`);
+  await row("bfloat16", "bfloat16");
+  await row("q8", "q8");
+  await row("q4", "q4");
+}
+if (parts.includes("cache")) {
+  console.log("| weights | cache | error of the logits | largest | same next token | same answers |");
+  console.log("|---|---|---:|---:|---:|---:|");
+  for (const dtype of ["float32", "q8", "q4"] as const)
+    for (const cache of ["float32", "float16", "q8"] as const) await cacheRow(dtype, cache);
+}
+if (parts.includes("weights")) {
+  Object.assign(FORMATS, { q4: plain });
+  await row("4 bits, rounded to nearest", "q4");
+}

@@ -52,7 +52,10 @@ export function addDeviceFlags(command: Command): Command {
         .default("auto"),
     )
     .addOption(
-      new Option("--cache-dtype <type>", "what keys and values are kept in (auto: float16 with q8 and q4)")
+      new Option(
+        "--cache-dtype <type>",
+        "what keys and values are kept in (auto: float16 with q8, q4 and bfloat16)",
+      )
         .choices(["auto", "float32", "float16", "q8"] satisfies CacheDTypeName[])
         .default("auto"),
     )

@@ -55,7 +55,7 @@ function modelLines(model: ModelInfo, free: number): [string, string][] {
   const { float32, float16, q8 } = model.cache_bytes_per_token;
   const full = (bytes: number): string => gigabytes(bytes * model.context);
   const needs = Object.entries(model.weights_bytes).map(([dtype, bytes]): [string, string] => {
-    const cache = dtype === "q8" || dtype === "q4" ? float16 : float32;
+    const cache = ["bfloat16", "q8", "q4"].includes(dtype) ? float16 : float32;
     const fits = bytes + cache * model.context <= free ? "" : pc.yellow("  (more than is free)");
     return [`  ${dtype}`, `${gigabytes(bytes)} for the weights${fits}`];
   });

@@ -30,7 +30,7 @@ export interface ModelFromPretrainedOptions extends HubOptions, CacheLimits {
   /** Our own: compute threads. Default: one for each physical core. */
   threads?: number;
   /**
-   * Our own: what keys and values are kept in. "auto": "float16" with packed weights ("q8", "q4"), else "float32".
+   * Our own: what keys and values are kept in. "auto": "float16" with `dtype` "q8", "q4" or "bfloat16", else "float32".
    * "q8" (signed bytes, one scale for each token and head) only where it is asked for.
    */
   cacheDtype?: CacheDTypeName;

@@ -11,7 +11,7 @@ const STATIC: readonly (string | null)[] = ["static", "offloaded_static", ...OLD
 
 /** Caches that are none here, and why. */
 const REFUSED: Readonly<Record<string, string>> = {
-  quantized: "keys and values are float32",
+  quantized: "what keys and values are kept in is the model's: `cacheDtype` of from_pretrained",
   paged:
     "keys and values always lie in pages, and calls that overlap share steps by themselves; leave it out",
 };

@@ -23,7 +23,7 @@ const REFUSALS: readonly Refusal[] = [
   ["use_mtp", [false], `no LLaVA predicts several tokens at once; ${DRAFTS}`],
   ["speculation_type", [], DRAFTS],
   ["token_healing", [false], "not there yet"],
-  ["cache_config", [], "it is for quantized caches, and keys and values are float32 here"],
+  ["cache_config", [], "what keys and values are kept in is the model's: `cacheDtype` of from_pretrained"],
   [
     "low_memory",
     [false],

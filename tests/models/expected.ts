@@ -46,6 +46,19 @@ export async function readTensors(path: string): Promise<Map<string, Tensor>> {
   return read;
 }
 
+/** The root of the summed squared differences over that of the squares, of rows that are no padding, as in bfloat16_errors.py. */
+export function errorOf({ data: got }: Tensor, { data: exact }: Tensor, mask: number[][]): number {
+  const rows = mask.flat();
+  const width = exact.length / rows.length;
+  let [differences, squares] = [0, 0];
+  for (let i = 0; i < exact.length; i++) {
+    if (rows[Math.floor(i / width)] === 0) continue;
+    differences += (Number(got[i]) - Number(exact[i])) ** 2;
+    squares += Number(exact[i]) ** 2;
+  }
+  return Math.sqrt(differences / squares);
+}
+
 /** What `expected.json` holds. */
 export interface Facts {
   input_ids: number[][];
