@@ -140,12 +140,12 @@ function finishOf({ finish_reason }: ChatAnswer): LanguageModelV3FinishReason {
   return { unified: finish_reason, raw: finish_reason };
 }
 
-function usageOf({ prompt_tokens, tokens }: ChatAnswer): LanguageModelV3Usage {
+function usageOf({ prompt_tokens, tokens, cached }: ChatAnswer): LanguageModelV3Usage {
   return {
     inputTokens: {
       total: prompt_tokens,
-      noCache: prompt_tokens,
-      cacheRead: undefined,
+      noCache: prompt_tokens - cached,
+      cacheRead: cached,
       cacheWrite: undefined,
     },
     outputTokens: { total: tokens, text: tokens, reasoning: undefined },

@@ -167,10 +167,16 @@ function settingsOf(options: Partial<ChatLlavaCallOptions>): ChatSettings {
   return { max_tokens: maxTokens, temperature, top_p: topP, top_k: topK, seed, stop, schema };
 }
 
-function usageOf({ prompt_tokens, tokens }: ChatAnswer): {
+function usageOf({ prompt_tokens, tokens, cached }: ChatAnswer): {
   input_tokens: number;
   output_tokens: number;
   total_tokens: number;
+  input_token_details: { cache_read: number };
 } {
-  return { input_tokens: prompt_tokens, output_tokens: tokens, total_tokens: prompt_tokens + tokens };
+  return {
+    input_tokens: prompt_tokens,
+    output_tokens: tokens,
+    total_tokens: prompt_tokens + tokens,
+    input_token_details: { cache_read: cached },
+  };
 }

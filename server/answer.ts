@@ -212,7 +212,21 @@ class Run {
   #usage(choices: readonly Choice[]): object {
     const completion_tokens = choices.reduce((sum, { tokens }) => sum + tokens, 0);
     const prompt_tokens = this.#promptTokens;
-    return { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
+    return {
+      prompt_tokens,
+      completion_tokens,
+      total_tokens: prompt_tokens + completion_tokens,
+      prompt_tokens_details: { cached_tokens: this.#cachedTokens(choices) },
+    };
+  }
+
+  /** Of several answers to one prompt, the first computes what the others find. */
+  #cachedTokens(choices: readonly Choice[]): number {
+    const { n = 1 } = this.#request;
+    const least = this.#prompts.map((_, p) =>
+      Math.min(...choices.slice(p * n, (p + 1) * n).map(({ cached }) => cached)),
+    );
+    return least.reduce((sum, cached) => sum + cached, 0);
   }
 }
 

@@ -18,6 +18,8 @@ export interface Piece {
 export interface Choice {
   text: string;
   tokens: number;
+  /** Tokens of the prompt that were not computed again. */
+  cached: number;
   finish_reason: FinishReason;
   logprobs: ChosenLogprob[];
 }
@@ -41,6 +43,7 @@ export interface ChoiceListener {
 class PieceStreamer extends BaseStreamer {
   readonly pieces: Piece[] = [];
   tokens: number[] = [];
+  cached = 0;
   readonly cutter: StopCutter;
   readonly #decode: DecodeStream;
   readonly #recorder: LogprobRecorder | undefined;
@@ -78,6 +81,10 @@ class PieceStreamer extends BaseStreamer {
       this.#pending.push(this.#recorder.chosen(id, this.tokens.length === 1));
     }
     this.#emit(this.cutter.push(this.#decode.step(id) ?? ""));
+  }
+
+  override reused(tokens: number): void {
+    this.cached = tokens;
   }
 
   override end(): void {
@@ -121,10 +128,11 @@ export async function generateChoice(
     signal,
   });
   await (constraint ? generated.catch(heldError) : generated);
-  const { tokens, pieces, cutter } = streamer;
+  const { tokens, pieces, cutter, cached } = streamer;
   return {
     text: pieces.map(({ text }) => text).join(""),
     tokens: tokens.length,
+    cached,
     finish_reason: cutter.stopped || eos.includes(tokens.at(-1) ?? -1) ? "stop" : "length",
     logprobs: pieces.flatMap(({ logprobs }) => logprobs),
   };

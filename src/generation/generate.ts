@@ -11,6 +11,7 @@ import type { GenerationModel } from "./generation_model.ts";
 import { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation_output.ts";
 import { effectiveSettings, splitSettings } from "./generation_settings.ts";
 import { Guide } from "./guide.ts";
+import type { Sequence } from "./sequence.ts";
 import { strategyOf } from "./strategies.ts";
 import type { Strategy } from "./strategy.ts";
 
@@ -62,6 +63,7 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
   // Beams change places among the rows of a cache.
   const rowsBefore = given && (config.num_beams ?? 1) > 1 ? given.clone() : undefined;
   const guide = new Guide(model.ask);
+  const begun: Sequence[] = [];
   let strategy: Strategy | undefined;
   try {
     if (isStatic(config)) await reserve(config, caches, rows.length - rows.tokens[0].length);
@@ -76,11 +78,13 @@ async function decode(model: GenerationModel, options: GenerateOptions): Promise
       pictures,
       guide,
       caches,
+      begun,
       newColumns: rows.length - rows.cached,
     });
     await strategy.begin?.();
     await model.scheduler.add(strategy);
     strategy.finish();
+    streamer?.reused(begun.reduce((sum, { adopted }) => sum + adopted, 0));
     streamer?.end();
   } catch (error) {
     if (rowsBefore) given?.restore(rowsBefore);

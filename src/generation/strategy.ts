@@ -28,6 +28,8 @@ export interface GenerationCall {
   guide: Guide;
   /** A row for each prompt. */
   caches: DynamicCache;
+  /** What computes the prompts: `promptSequence` adds to it. */
+  begun: Sequence[];
   /** Columns of the prompts, padding included, that the caches do not hold yet. */
   newColumns: number;
 }
@@ -56,11 +58,13 @@ export interface Strategy extends Group {
  * The sequence that computes prompt `b`. It begins with what others have computed of the same prompt, where all that
  * is wanted comes after the prompt.
  */
-export function promptSequence({ caches, config }: GenerationCall, b: number): Sequence {
-  return new Sequence(caches.row(b), {
+export function promptSequence({ caches, config, begun }: GenerationCall, b: number): Sequence {
+  const sequence = new Sequence(caches.row(b), {
     chunk: config.prefill_chunk_size ?? undefined,
     shared: config.use_cache !== false && keptOutputs(config).layers === undefined,
   });
+  begun.push(sequence);
+  return sequence;
 }
 
 /** The processors of a call, for prompts of which each is continued in `copies` ways. */

@@ -13,6 +13,8 @@ export abstract class BaseStreamer {
   abstract put(value: Tensor): void;
   /** There will be no more. */
   abstract end(): void;
+  /** Our own, before `end`: how many of the prompt's tokens were not computed, as an earlier prompt began with them, too. */
+  reused(_tokens: number): void {}
   /** There will be no more, as generating failed; the error itself goes to who called `generate`. */
   fail(_reason: unknown): void {}
 }

@@ -45,6 +45,9 @@ describe("generateText", () => {
     expect(inputTokens).toBeGreaterThan(20);
     expect(outputTokens).toBeGreaterThan(3);
     expect(totalTokens).toBe(inputTokens + outputTokens);
+    const { cacheReadTokens = 0, noCacheTokens = 0 } = result.usage.inputTokenDetails;
+    expect(cacheReadTokens % 64).toBe(0);
+    expect(cacheReadTokens + noCacheTokens).toBe(inputTokens);
   });
 
   test("a file that is a picture, after a system text and an earlier turn", async () => {

@@ -10,7 +10,7 @@ interface Chunk {
     finish_reason: string | null;
     logprobs: Logprobs | null;
   }[];
-  usage?: object | null;
+  usage?: Usage | null;
 }
 
 interface Logprobs {
@@ -30,7 +30,14 @@ interface Completion {
     finish_reason: string;
     logprobs: Logprobs | null;
   }[];
-  usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
+  usage: Usage;
+}
+
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: { cached_tokens: number };
 }
 
 const { service, lines } = demoService();
@@ -87,6 +94,16 @@ describe("the answer", () => {
     expect(all.at(-1)).toMatchObject({ choices: [], usage: { total_tokens: expect.any(Number) } });
     expect(all.slice(0, -1).every(({ usage }) => usage === null)).toBe(true);
     expect(all.length).toBeGreaterThan(20);
+  });
+
+  test("what several answers have of a prompt that nobody has asked was computed once, and is no earlier one's", async () => {
+    const prompt = "One two three four five six seven eight nine ten. ".repeat(12);
+    const first = await whole(chatBody(prompt, [], { n: 3, max_tokens: 2 }));
+    expect(first.usage.prompt_tokens_details.cached_tokens).toBe(0);
+    const { usage } = await whole(chatBody(prompt, [], { n: 3, max_tokens: 2 }));
+    expect(usage.prompt_tokens).toBeGreaterThan(130);
+    const cached = Math.floor((usage.prompt_tokens - 1) / 64) * 64;
+    expect(usage.prompt_tokens_details.cached_tokens).toBe(cached);
   });
 
   test("a conversation goes on; content as text and as parts is the same", async () => {
@@ -147,12 +164,21 @@ describe("the answer", () => {
     const [hits, misses, tokens] = await counted();
     messages.push({ role: "assistant", content: opening.choices[0].message.content });
     messages.push({ role: "user", content: second.question });
-    const { choices } = await whole({ model: "llava-demo", messages });
+    const { choices, usage } = await whole({ model: "llava-demo", messages });
     expect(choices[0].message.content).toBe(second.answer);
     const shared = Math.floor((opening.usage.total_tokens - 1) / 64) * 64;
+    expect(usage.prompt_tokens_details.cached_tokens).toBe(shared);
     expect(shared).toBeGreaterThanOrEqual(64);
     expect(await counted()).toEqual([hits + 1, misses, tokens + shared]);
     expect((await figures("prompt_cache_bytes"))[0]).toBeGreaterThan(0);
+    const streamed = await chunks({
+      model: "llava-demo",
+      messages: messages.slice(0, 1),
+      stream_options: { include_usage: true },
+    });
+    const again = (await counted())[2] - tokens - shared;
+    expect(again).toBeGreaterThanOrEqual(64);
+    expect(streamed.at(-1)?.usage?.prompt_tokens_details.cached_tokens).toBe(again);
   });
 });
 
