@@ -1,5 +1,6 @@
 import { OptionError } from "../base/errors.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import { argmax } from "../tensor/argmax.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { acceptChosen, acceptDrawn } from "./assisted.ts";
 import { isStatic } from "./cache_settings.ts";
@@ -10,7 +11,7 @@ import type { LogitsProcessorList } from "./logits_process/base.ts";
 import { UnbatchedClassifierFreeGuidanceLogitsProcessor } from "./logits_process/guidance.ts";
 import { SynthIDTextWatermarkLogitsProcessor } from "./logits_process/synthid.ts";
 import { softmax } from "./probabilities.ts";
-import { argmax, Random } from "./sampling.ts";
+import { Random } from "./sampling.ts";
 import type { Choice } from "./scheduler.ts";
 import type { SequenceOutput, TraceBlock, Traced } from "./scheduler_step.ts";
 import { extended, type Input, type Sequence } from "./sequence.ts";

@@ -1,7 +1,8 @@
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import { argmax } from "../tensor/argmax.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { TracedRow } from "./layer_outputs.ts";
-import { argmax, Random } from "./sampling.ts";
+import { Random } from "./sampling.ts";
 import type { SequenceOutput, Traced } from "./scheduler_step.ts";
 import { extended, type Input, Sequence } from "./sequence.ts";
 import { keptOutputs, StepOutputs } from "./step_outputs.ts";
@@ -13,8 +14,10 @@ interface DecodingRules {
   process?: (input_ids: Tensor, scores: Tensor) => Tensor | Promise<Tensor>;
   /** A row of scores -> the next token. */
   pick: (scores: Float32Array) => number;
-  /** [B, L], [B, V] -> for each row whether it ends here. */
-  stop: (input_ids: Tensor, scores: Tensor) => boolean[] | Promise<boolean[]>;
+  /** The likeliest token is picked, and nobody looks at scores. */
+  greedy: boolean;
+  /** [B, L], [B, V] where anybody looks at scores -> for each row whether it ends here. */
+  stop: (input_ids: Tensor, scores?: Tensor) => boolean[] | Promise<boolean[]>;
   /** What ended rows get. */
   pad_token_id: number;
   /** Whether a row that has ended gets padding. Without an end-of-sequence token it goes on until all have ended. */
@@ -96,6 +99,10 @@ export class Decoding implements Strategy {
     return this.steps.traced;
   }
 
+  get greedy(): boolean {
+    return this.#rules.greedy;
+  }
+
   get tokens(): number[][] {
     return this.#rows.map(({ tokens }) => tokens);
   }
@@ -104,14 +111,8 @@ export class Decoding implements Strategy {
     const rules = this.#rules;
     const outputs = this.#expanded ? computed : this.#expand(computed);
     this.steps.addLayers(() => this.#traces(outputs), this.#stepColumns, this.#width);
-    const raw = this.#stack(outputs.map(({ logits: [last] }) => last));
-    this.steps.addLogits(raw);
-    const scores = rules.process ? await rules.process(this.#ids(), copy(raw)) : raw;
-    this.steps.addScores(scores);
-    const V = scores.shape[1];
-    const chosen = this.#rows.map((row, b) =>
-      row.ended ? rules.pad_token_id : rules.pick((scores.data as Float32Array).subarray(b * V, b * V + V)),
-    );
+    const scores = rules.greedy ? undefined : await this.#scores(outputs);
+    const chosen = scores ? this.#pick(scores) : this.#best(outputs);
     for (const [b, { tokens }] of this.#rows.entries()) tokens.push(chosen[b]);
     this.#sink?.put(new Tensor("int32", [chosen.length], chosen));
     const stops = await rules.stop(this.#ids(), scores);
@@ -203,6 +204,33 @@ export class Decoding implements Strategy {
     return new Tensor("int32", [this.#rows.length, L], ids);
   }
 
+  /** What tokens are picked by: [B, V] */
+  async #scores(outputs: readonly SequenceOutput[]): Promise<Tensor> {
+    const { process } = this.#rules;
+    const raw = this.#stack(outputs.map(({ logits: [last] }) => last));
+    this.steps.addLogits(raw);
+    const scores = process ? await process(this.#ids(), copy(raw)) : raw;
+    this.steps.addScores(scores);
+    return scores;
+  }
+
+  /** [B, V] -> the next token of each row. */
+  #pick({ shape, data }: Tensor): number[] {
+    const { pad_token_id, pick } = this.#rules;
+    const V = shape[1];
+    return this.#rows.map((row, b) =>
+      row.ended ? pad_token_id : pick((data as Float32Array).subarray(b * V, b * V + V)),
+    );
+  }
+
+  /** The next token of each row, where the device has picked it. */
+  #best(outputs: readonly SequenceOutput[]): number[] {
+    const live = this.#live();
+    return this.#rows.map((row) =>
+      row.ended ? this.#rules.pad_token_id : outputs[live.indexOf(row)].best[0],
+    );
+  }
+
   /** The logits of all rows, zero for those that are not computed any more: [B, V] */
   #stack(logits: readonly Float32Array[]): Tensor {
     const V = logits[0].length;
@@ -228,7 +256,11 @@ function decodingRules(call: GenerationCall, steps: StepOutputs): DecodingRules 
   const criteria = criteriaOf(call);
   const watched = Boolean(options.logits_processor || options.stopping_criteria);
   const random = config.do_sample ? new Random(options.seed) : undefined;
+  const { scores, logits } = keptOutputs(config);
+  const unseen = !watched && !scores && !logits && processors.length === 0;
   return {
+    // An assistant's criterion of confidence looks at scores.
+    greedy: unseen && !random && config.is_assistant !== true,
     process: processors.length > 0 ? (ids, scores) => processors(ids, scores) : undefined,
     pick: (scores) => (random ? random.sample(scores) : argmax(scores)),
     stop: (ids, scores) => criteria(ids, scores),

@@ -1,6 +1,7 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import { GENERATION_DEFAULTS } from "../models/generation_defaults.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
+import { argmax } from "../tensor/argmax.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { adaptDraftLength, draftLength } from "./assisted.ts";
 import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
@@ -8,7 +9,7 @@ import type { Draft, Drafter } from "./drafter.ts";
 import { promptsOf } from "./generation_inputs.ts";
 import { type GenerationModel, generationModelOf } from "./generation_model.ts";
 import type { LogitsProcessorList } from "./logits_process/base.ts";
-import { argmax, type Random } from "./sampling.ts";
+import type { Random } from "./sampling.ts";
 import type { Group } from "./scheduler.ts";
 import type { SequenceOutput } from "./scheduler_step.ts";
 import { type Input, Sequence } from "./sequence.ts";

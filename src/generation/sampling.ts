@@ -1,13 +1,6 @@
 import { OptionError } from "../base/errors.ts";
 import { softmax } from "./probabilities.ts";
 
-/** The place of the largest number; of several, the first. */
-export function argmax(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
-}
-
 /**
  * Random numbers that a seed repeats: xoshiro128** (Blackman and Vigna), its state filled from the seed by splitmix32.
  * The numbers are this library's own: torch's sampling cannot be repeated from outside of it.

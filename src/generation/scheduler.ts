@@ -23,6 +23,8 @@ export interface Group {
   readonly reach?: number;
   /** What it wants to see of the layers; without: nothing. */
   readonly traced?: Traced;
+  /** It looks at the likeliest tokens only, not at logits, which then need not leave the device. */
+  readonly greedy?: boolean;
   /**
    * Called with what each sequence gave, in the sequences' order. Feeds those that go on, or ends the group.
    * With `until`, the group waits and others go on meanwhile; its sequences must have been fed when that resolves.
@@ -133,8 +135,8 @@ export class Scheduler {
       if (this.#sharesPages({ prompt }) && !this.#model.prompts.advance(sequence, underWay)) continue;
       const alike = prompt && this.#model.promptsApart ? sequence.given : sequence.waiting;
       const rows = Math.min(alike, sequence.chunk, room);
-      const { traced } = job.group;
-      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced, prompt });
+      const { traced, greedy } = job.group;
+      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced, greedy, prompt });
       room -= rows;
     }
     return shares;
@@ -179,6 +181,7 @@ export class Scheduler {
 function collect(outputs: Map<Sequence, SequenceOutput>, sequence: Sequence, output: SequenceOutput): void {
   const before = outputs.get(sequence);
   before?.logits.push(...output.logits);
+  before?.best.push(...output.best);
   before?.trace.push(...output.trace);
   if (!before) outputs.set(sequence, output);
 }

@@ -1,5 +1,5 @@
 import type { StepOptions, Value } from "../devices/device.ts";
-import { mergeRows, takeRows } from "../nn/functional.ts";
+import { argmax, mergeRows, takeRows } from "../nn/functional.ts";
 import { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -25,8 +25,10 @@ export interface TraceBlock {
 
 /** What a step gives of one sequence. */
 export interface SequenceOutput {
-  /** Logits of the last rows, as many as were wanted: [V] each. */
+  /** Logits of the last rows, as many as were wanted: [V] each. None, where nobody in the step looks at them. */
   logits: Float32Array[];
+  /** The likeliest token of each of these rows, where the share is `greedy`. */
+  best: number[];
   /** A block for each step that computed a part of the input, where the layers are to be seen. */
   trace: TraceBlock[];
 }
@@ -38,6 +40,8 @@ export interface Share {
   /** Tokens of the longest row of its call. */
   longest: number;
   traced?: Traced;
+  /** Only the likeliest tokens are looked at, no logits. */
+  greedy?: boolean;
   /** They are a prompt's. Looked at where prompts are computed apart: either all are or none. */
   prompt: boolean;
 }
@@ -70,7 +74,7 @@ async function computeRows(
   const attentions = shares.some(({ traced }) => traced?.attentions);
   const states = attentions || shares.some(({ traced }) => traced?.hidden_states);
   const trace: Trace = { hidden_states: [], attentions: attentions ? [] : undefined };
-  const recorded: { wanted: number[]; rows?: Rows } = { wanted: [] };
+  const recorded: { wanted: number[]; rows?: Rows; logits: boolean } = { wanted: [], logits: false };
   const tensors = await device.step(() => {
     const taken = shares.map(({ sequence, rows }) => sequence.take(rows));
     const inputs = taken.map(({ input }) => input);
@@ -85,12 +89,18 @@ async function computeRows(
     const hidden = model.hidden(embedded(model, inputs), rows, states ? trace : undefined); // [T, D]
     const last = lastRows(rows, recorded.wanted);
     const logits = last.length > 0 ? [model.logits(takeRows(hidden, last))] : [];
-    return states ? [...trace.hidden_states, ...(trace.attentions ?? []), ...logits] : logits;
+    const chosen = shares.some(({ greedy }) => greedy) ? logits.map(argmax) : [];
+    const looked = shares.every(({ greedy }) => greedy) ? [] : logits;
+    recorded.logits = looked.length > 0;
+    return [...trace.hidden_states, ...(trace.attentions ?? []), ...looked, ...chosen];
   }, options);
-  const logits = splitLogits(tensors[tensors.length - 1], recorded.wanted);
+  const read = tensors.slice(trace.hidden_states.length + (trace.attentions?.length ?? 0));
+  const logits = splitLogits(recorded.logits ? read[0] : undefined, recorded.wanted);
+  const best = splitBest(recorded.logits ? read[1] : read[0], recorded.wanted);
   const blocks = states && recorded.rows && traceBlocks(recorded.rows, tensors, trace);
-  return shares.map(({ traced }, s) => ({
+  return shares.map(({ traced, greedy }, s) => ({
     logits: logits[s],
+    best: greedy ? best[s] : [],
     trace: traced && blocks ? [seen(blocks[s], traced)] : [],
   }));
 }
@@ -110,16 +120,27 @@ function lastRows({ ranges }: Rows, wanted: readonly number[]): number[] {
   );
 }
 
-/** [rows, V] -> for each share [V] for each row that it wanted. Not looked at where none was wanted. */
+/** [rows, V] -> for each share [V] for each row that it wanted. Without logits: nothing. */
 function splitLogits(logits: Tensor | undefined, wanted: readonly number[]): Float32Array[][] {
   let next = 0;
-  return wanted.map((count) =>
-    Array.from({ length: count }, () => {
-      const { shape, data } = logits as Tensor;
+  return wanted.map((count) => {
+    if (!logits) return [];
+    const { shape, data } = logits;
+    return Array.from({ length: count }, () => {
       const from = next++ * shape[1];
       return (data as Float32Array).slice(from, from + shape[1]);
-    }),
-  );
+    });
+  });
+}
+
+/** [rows] -> for each share the tokens of the rows that it wanted. */
+function splitBest(best: Tensor | undefined, wanted: readonly number[]): number[][] {
+  let next = 0;
+  return wanted.map((count) => {
+    const from = next;
+    next += count;
+    return best ? Array.from(best.data.subarray(from, next), Number) : [];
+  });
 }
 
 /** What each share has of the layers' values, which are the first that were read. */

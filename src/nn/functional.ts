@@ -1,5 +1,6 @@
 import type { Value } from "../devices/device.ts";
 import { type ActivationName, activation, gatedActivation } from "../kernels/activation.ts";
+import { argmax as argmaxKernel } from "../kernels/argmax.ts";
 import { patches as patchesKernel } from "../kernels/patches.ts";
 import { interpolatePositions as interpolatePositionsKernel } from "../kernels/positions.ts";
 import {
@@ -39,6 +40,11 @@ export function interpolatePositions(weight: Value, kept: number, height: number
 /** A row before every group: [N*P, D], [D] -> [N*(P+1), D] */
 export function prependRow(x: Value, row: Value, every: number): Value {
   return x.device.run(prependRowKernel, { x, row }, { every });
+}
+
+/** The place of each row's largest number: [T, D] -> int32 [T] */
+export function argmax(x: Value): Value {
+  return x.device.run(argmaxKernel, { x }, {});
 }
 
 /** The rows of the given numbers: [T, D] -> [M, D] */

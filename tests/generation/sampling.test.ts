@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { OptionError } from "../../src/base/errors.ts";
 import { kthLargest, largest, softmax, takeLargest } from "../../src/generation/probabilities.ts";
-import { argmax, Random } from "../../src/generation/sampling.ts";
+import { Random } from "../../src/generation/sampling.ts";
+import { argmax } from "../../src/tensor/argmax.ts";
 
 describe("random numbers", () => {
   test("xoshiro128** as its authors publish it: from state 1, 2, 3, 4", () => {

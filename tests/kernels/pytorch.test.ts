@@ -13,11 +13,11 @@ const recorded = await Recorded.read();
 const KERNELS = new Map((await allKernels()).map((kernel) => [kernel.name, kernel]));
 
 /**
- * Not here: `activation` has its own tests below; three kernels measure a device, and are part of no model; those of
+ * Not here: `activation` has its own tests below, `argmax` in `argmax.test.ts`; three kernels measure a device, and are part of no model; those of
  * packed weights are rules of this library, which `formats.test.ts` holds against plain products.
  */
 const ELSEWHERE = new Set([
-  ...[activation.name, "row_maxima", "multiply_adds", "byte_dots"],
+  ...[activation.name, "argmax", "row_maxima", "multiply_adds", "byte_dots"],
   ...["quantise_rows", "packed_linear", "expanded_linear", "packed_embedding", "pack_weights", "checksum"],
 ]);
 

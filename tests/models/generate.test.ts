@@ -117,14 +117,27 @@ describe.each(CHECKPOINTS)("generate of %s", (checkpoint) => {
 
   test("several calls at once give what each gives alone", async () => {
     const text = { input_ids: expected.facts.runs.text.input_ids, ...COMMON };
-    const [a, b, c] = await Promise.all([
+    // Some look at logits, which others need not wait for: at first both kinds are in a step, then one.
+    const looking = { output_logits: true, return_dict_in_generate: true } as const;
+    const [a, b, c, d] = await Promise.all([
       model.generate({ ...inputs, ...COMMON }),
       model.generate(text),
       model.generate({ ...single, ...COMMON }),
+      model.generate({ ...inputs, ...COMMON, ...looking, max_new_tokens: 5 }),
     ]);
     expect(a.tolist()).toEqual(expected.facts.runs.greedy);
     expect(b.tolist()).toEqual(expected.facts.runs.text.sequences);
     expect(c.tolist()).toEqual(expected.facts.runs.single);
+    expect(d.sequences.tolist()).toEqual(expected.facts.runs.greedy.map((row) => row.slice(0, -7)));
+    const recorded = expected.tensor("generate.logits"); // [steps, B, V]
+    const size = recorded.data.length / 12;
+    expect(d.logits?.length).toBe(5);
+    for (const [step, { data }] of (d.logits ?? []).entries())
+      expectClose(
+        new Tensor("float32", recorded.shape.slice(1), data),
+        new Tensor("float32", recorded.shape.slice(1), recorded.data.slice(step * size, (step + 1) * size)),
+      );
+    d.past_key_values?.dispose();
   });
 
   if (!LAYOUTS.includes(checkpoint)) return;
