@@ -1,14 +1,15 @@
 /*
- * What attention over the cache takes while tokens are decoded: one token of each of some sequences, in the layers of a
- * whole model, each of which has its own keys and values, so that they come from memory.
+ * What attention over the cache takes: one token of each of some sequences, or the last `rows` rows of a prompt, in the
+ * layers of a whole model, each of which has its own keys and values, so that they come from memory.
  *
  *   node --import ./scripts/typescript.mjs bench/attention.ts [shape, ...] [keys=600] [sequences=1,8] \
- *     [cache=float32,float16,q8]
+ *     [cache=float32,float16,q8] [rows=1] [device=native|wasm] [runs=40] [threads=2]
  *
  * LLAVA_CPU chooses the instructions. Each figure is the shortest of many runs, less the time of a step that does nothing.
  */
 import type { Device, Value } from "../src/devices/device.ts";
 import { openNativeDevice } from "../src/devices/native/open_native_node.ts";
+import { openWasmDevice } from "../src/devices/wasm/open_wasm.ts";
 import { pagedAttention } from "../src/kernels/attention.ts";
 import { cacheWrite } from "../src/kernels/cache.ts";
 import { CACHE_DTYPES, type CacheDType } from "../src/kernels/cache_pages.ts";
@@ -36,8 +37,10 @@ const types = new Set((settings.get("cache") ?? CACHE_DTYPES.join()).split(","))
 const RUNS = Number(settings.get("runs") ?? 40);
 
 const threads = Number(settings.get("threads") ?? 2);
-const opened = await openNativeDevice({ threads });
-if ("reason" in opened) throw new Error(`no machine code here, because ${opened.reason}`);
+const rows = Number(settings.get("rows") ?? 1);
+const open = settings.get("device") === "wasm" ? openWasmDevice : openNativeDevice;
+const opened = await open({ threads });
+if ("reason" in opened) throw new Error(`no such device here, because ${opened.reason}`);
 const device: Device = opened;
 console.log(device.description);
 
@@ -79,22 +82,24 @@ async function measure(name: string, dtype: CacheDType): Promise<void> {
     while (caches.length < count) {
       const cache = new KVCache(pool);
       caches.push(cache);
-      await fill(cache, keys - 1);
+      await fill(cache, keys - rows);
     }
     const some = caches.slice(0, count);
-    for (const cache of some) await cache.prepare(1);
+    for (const cache of some) await cache.prepare(rows);
     const record = (): Value[] => {
       const own = new Rows(
         device,
         pool,
-        some.map((cache) => ({ cache, positions: [0] })),
+        some.map((cache) => ({ cache, positions: Array(rows).fill(0) })),
       );
-      for (const cache of some) cache.crop(keys - 1);
+      for (const cache of some) cache.crop(keys - rows);
       let x = device.upload(
         new Tensor(
           "float32",
-          [count, heads * dim],
-          Float32Array.from({ length: count * heads * dim }, (_, i) => Number(q.data[i % (heads * dim)])),
+          [count * rows, heads * dim],
+          Float32Array.from({ length: count * rows * heads * dim }, (_, i) =>
+            Number(q.data[i % (heads * dim)]),
+          ),
         ),
       );
       for (let i = 0; i < layers; i++) {
@@ -111,7 +116,7 @@ async function measure(name: string, dtype: CacheDType): Promise<void> {
     const all = await shortest(record);
     const each = (all - empty) / layers;
     const bytes = (count * keys * pool.pageBytes) / pool.page / layers;
-    const flops = count * keys * heads * dim * 4;
+    const flops = count * rows * (keys - (rows - 1) / 2) * heads * dim * 4;
     console.log(
       `${name.padEnd(14)} ${dtype.padEnd(8)} ${count} x ${keys} keys  ${each.toFixed(4)} ms a layer  ${(bytes / each / 1e6).toFixed(1).padStart(5)} GB/s  ${(flops / each / 1e6).toFixed(0).padStart(4)} GFLOP/s`,
     );

@@ -11,6 +11,7 @@ import {
   type Queries,
   TOGETHER,
   UNSEEN,
+  wideBytes,
 } from "./paged_chunk_program.ts";
 import type { Args } from "./row_programs.ts";
 
@@ -70,9 +71,10 @@ class PagedBlock {
     this.#b = b;
     this.#args = args;
     this.#shape = shape;
-    this.#chunk = new ChunkAttention(b, args, shape);
     this.#group = shape.heads / shape.kv_heads;
     this.#stateBytes = 4 * heightOf(shape) * this.#group;
+    const keys = OWN.state + 2 * this.#stateBytes;
+    this.#chunk = new ChunkAttention(b, args, shape, { wide: { keys, values: keys + wideBytes(shape) } });
   }
 
   /** Notes which rows and keys this tile has; no rows, where there are no more blocks. */
@@ -139,6 +141,7 @@ class PagedBlock {
     chunk.write(NOTES.firstPage, first.times(CHUNK / page).plus(chunk.read(OWN.firstPage)));
     b.forever((leave) => {
       leave(chunk.read(NOTES.start), ">=", chunk.read(OWN.last));
+      chunk.widen(chunk.read(OWN.last).minus(chunk.read(NOTES.start)).min(CHUNK));
       this.#eachQueries((queries) =>
         b.if(chunk.keys(queries), ">", 0, () => {
           chunk.scores(queries);

@@ -5,8 +5,7 @@ import type { Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
 import type { Acc, Vec } from "../codegen/vector.ts";
 import type { PagedAttentionParams } from "./attention.ts";
-import { PageLayout, type PageShape } from "./cache_pages.ts";
-import { loadFloat } from "./floats.ts";
+import { type CachePart, PageLayout, type PageShape } from "./cache_pages.ts";
 import type { Args } from "./row_programs.ts";
 
 /*
@@ -72,27 +71,41 @@ export function pagedFits({ lanes }: Target, { heads, kv_heads, page }: PagedSha
   return heads % kv_heads === 0 && page % lanes === 0 && CHUNK % page === 0;
 }
 
+/** Where the numbers of a chunk stand in scratch memory as float32: `wideBytes` for each of the two. */
+export type Wide = Readonly<Record<CachePart, number>>;
+
+export function wideBytes({ dim }: PagedShape): number {
+  return 4 * CHUNK * dim;
+}
+
 export class ChunkAttention {
   readonly #b: Builder;
   readonly #args: Args;
   readonly #shape: PagedShape;
-  readonly #keyLayout: PageLayout;
-  readonly #valueLayout: PageLayout;
+  /** That of keys; values have as many numbers in a block. */
+  readonly #layout: PageLayout;
   /** Sums that are kept in registers at once. */
   readonly #sums: number;
   readonly #asksAhead: boolean;
+  readonly #wide: Wide | undefined;
 
   /**
+   * @param wide for several groups of queries that look at the same chunk one after the other: see `widen`
    * @param asksAhead memory is asked for before it is needed, as far ahead as the notes say: where there is so much to
    *   compute with each key that the processor does not do so itself early enough
    */
-  constructor(b: Builder, args: Args, shape: PagedShape, asksAhead = false) {
+  constructor(
+    b: Builder,
+    args: Args,
+    shape: PagedShape,
+    { asksAhead = false, wide }: { asksAhead?: boolean; wide?: Wide } = {},
+  ) {
     this.#b = b;
     this.#asksAhead = asksAhead;
+    this.#wide = shape.element === "float32" ? undefined : wide;
     this.#args = args;
     this.#shape = shape;
-    this.#keyLayout = new PageLayout("keys", shape);
-    this.#valueLayout = new PageLayout("values", shape);
+    this.#layout = new PageLayout("keys", shape);
     this.#sums = b.target.registers === 32 ? 16 : 8;
   }
 
@@ -109,23 +122,34 @@ export class ChunkAttention {
     return this.#asksAhead ? at.copy(this.read(NOTES.ahead)) : undefined;
   }
 
-  /** Some of the numbers at `at`, `number` of them further on; those of 8 bits without their scale. */
+  /** Bytes of a number where `scores` and `weightedSums` find it. */
+  get #bytes(): number {
+    return this.#wide ? 4 : this.#layout.bytes;
+  }
+
+  /** Some of the numbers that they find, `number` of them after `at`. */
   #load(at: Cursor, number: number, lanes = this.#b.lanes): Vec<"f32"> {
-    const { element, bytes } = this.#keyLayout;
+    return this.#wide ? at.load(4 * number, lanes) : this.#loadKept(at, number, lanes);
+  }
+
+  /** Some of the numbers in pages; those of 8 bits without their scale. */
+  #loadKept(at: Cursor, number: number, lanes: number): Vec<"f32"> {
+    const { element } = this.#layout;
     if (element === "int8") return this.#b.toF32(at.loadI8(number, lanes));
-    return loadFloat(at, element, bytes * number, lanes);
+    if (element === "float16") return at.loadFiniteF16(2 * number, lanes);
+    return at.load(4 * number, lanes);
   }
 
   /** Asks for `numbers` numbers, from number `first` on. */
   #prefetch(at: Cursor | undefined, first: number, numbers: number): void {
-    const { bytes } = this.#keyLayout;
+    const { bytes } = this.#layout;
     for (let n = 0; n < numbers; n += LINE / bytes) at?.prefetch(bytes * (first + n), "L2");
   }
 
   /** Numbers of 8 bits: scores of keys, or weights of values, times the scales of those. */
   #rescale(queries: Queries, matrix: Args[string]): void {
     const b = this.#b;
-    const { element, numbers } = this.#keyLayout;
+    const { element, numbers } = this.#layout;
     if (element !== "int8") return;
     const scores = b.scratch(NOTES.scores);
     this.#eachPage(matrix, this.keys(queries), (scales, valid) => {
@@ -160,7 +184,7 @@ export class ChunkAttention {
   /** Calls `body` for each page of the chunk: where the key head begins in it, and how many keys count. */
   #eachPage(matrix: Args[string], keys: Int, body: (at: Cursor, count: Int) => void): void {
     const b = this.#b;
-    const { kv_heads, page, blockBytes } = this.#keyLayout;
+    const { kv_heads, page, blockBytes } = this.#layout;
     const number = b.cursor(this.#args.pages, this.read(NOTES.firstPage).times(4));
     const left = b.variable(keys);
     b.forever((leave) => {
@@ -172,15 +196,55 @@ export class ChunkAttention {
     });
   }
 
+  /** As `#eachPage`, where the numbers are. */
+  #eachBlock(part: CachePart, keys: Int, body: (at: Cursor, count: Int) => void): void {
+    if (!this.#wide) {
+      this.#eachPage(this.#args[part], keys, body);
+      return;
+    }
+    const b = this.#b;
+    const { page, numbers } = this.#layout;
+    const at = b.scratch(this.#wide[part]);
+    const left = b.variable(keys);
+    b.forever((leave) => {
+      leave(left, "<=", 0);
+      body(at.copy(), left.min(page));
+      left.add(-page);
+      at.advance(4 * numbers);
+    });
+  }
+
+  /** Writes the numbers of the chunk's first `keys` keys, and of their values, to scratch memory as float32. */
+  widen(keys: Int): void {
+    const wide = this.#wide;
+    if (!wide) return;
+    const b = this.#b;
+    const { numbers, bytes } = this.#layout;
+    for (const part of ["keys", "values"] as const) {
+      const to = b.scratch(wide[part]);
+      this.#eachPage(this.#args[part], keys, (from) =>
+        b.elements(
+          numbers,
+          (i, lanes) => to.store(4 * i, this.#loadKept(from, i, lanes), lanes),
+          (k) => {
+            from.advance(bytes * k);
+            to.advance(4 * k);
+          },
+          4,
+        ),
+      );
+    }
+  }
+
   /** scores = q k^T scale */
   scores(queries: Queries): void {
     const b = this.#b;
     const { page, dim, scale } = this.#shape;
-    const { bytes } = this.#keyLayout;
+    const bytes = this.#bytes;
     const { count, stride } = queries;
     const most = Math.min(page / b.lanes, 2 ** Math.floor(Math.log2(this.#sums / count)));
     const scores = b.scratch(NOTES.scores);
-    this.#eachPage(this.#args.keys, this.keys(queries), (keys, valid) => {
+    this.#eachBlock("keys", this.keys(queries), (keys, valid) => {
       const some = (width: number): void => {
         const sums = Array.from({ length: count }, () => Array.from({ length: width }, () => b.accF32()));
         const [key, number] = [keys.copy(), this.first(this.#args.q)];
@@ -278,7 +342,8 @@ export class ChunkAttention {
     use: (m: number, column: number, lanes: number, sum: Acc<"f32">) => void,
   ): void {
     const b = this.#b;
-    const { dim, bytes } = this.#valueLayout;
+    const { dim } = this.#shape;
+    const bytes = this.#bytes;
     this.#rescale(queries, this.#args.values);
     const width = Math.floor(this.#sums / queries.count) * b.lanes;
     for (let c = 0; c < dim; c += width) {
@@ -287,7 +352,7 @@ export class ChunkAttention {
         parts.push({ column, lanes: Math.min(b.lanes, dim - column) });
       const sums = Array.from({ length: queries.count }, () => parts.map(() => b.accF32()));
       const weights = b.scratch(NOTES.scores);
-      this.#eachPage(this.#args.values, this.keys(queries), (value, valid) => {
+      this.#eachBlock("values", this.keys(queries), (value, valid) => {
         const ahead = this.#ahead(value);
         b.repeat(valid, () => {
           const factors = sums.map((_, m) => weights.broadcast(4 * CHUNK * m));

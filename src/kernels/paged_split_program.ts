@@ -101,7 +101,7 @@ export function splitProgram(b: Builder, args: Args, shape: PagedShape): void {
   const group = heads / kv_heads;
   const headsOfTile = splitHeads(shape);
   const asksAhead = group > 1 && headsOfTile > 1;
-  const chunk = new ChunkAttention(b, args, shape, asksAhead);
+  const chunk = new ChunkAttention(b, args, shape, { asksAhead });
   findChunk(b, args, shape, chunk);
   // There are few registers for integers: bytes of notes of the queries before, and heads to come, wait in memory.
   const own = { query: NOTES.own, heads: NOTES.own + 4, slot: SLOT };

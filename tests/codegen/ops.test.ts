@@ -197,19 +197,23 @@ describeMachines((machine) => {
 
   it("reads every f16 and bf16", () => {
     const bits = Uint16Array.from({ length: 65536 }, (_, i) => i);
-    const [half, brain] = [new Float32Array(65536), new Float32Array(65536)];
-    runOn(machine, { bits, half, brain }, (b, args) => {
+    const [half, brain, finite] = Array.from({ length: 3 }, () => new Float32Array(65536));
+    runOn(machine, { bits, half, brain, finite }, (b, args) => {
       const [p, q, r] = [b.cursor(args.bits), b.cursor(args.half), b.cursor(args.brain)];
+      const f = b.cursor(args.finite);
       b.repeat(65536 / L, () => {
         q.store(0, p.loadF16());
         r.store(0, p.loadBf16());
+        f.store(0, p.loadFiniteF16());
         p.advance(2 * L);
-        for (const c of [q, r]) c.advance(4 * L);
+        for (const c of [q, r, f]) c.advance(4 * L);
       });
     });
     for (let i = 0; i < 65536; i++) {
       if (!Object.is(half[i], float16ToNumber(i)))
         expect(half[i], `f16 ${i.toString(16)}`).toBe(float16ToNumber(i));
+      if ((i & 0x7fff) < 0x7c00 && !Object.is(finite[i], float16ToNumber(i)))
+        expect(finite[i], `finite f16 ${i.toString(16)}`).toBe(float16ToNumber(i));
       if (!Object.is(brain[i], bfloat16ToNumber(i)))
         expect(brain[i], `bf16 ${i.toString(16)}`).toBe(bfloat16ToNumber(i));
     }
