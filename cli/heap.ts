@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 
 /** Per cent that the heap may grow beyond what is alive before it is collected. */
-const GROWTH = 30;
+const GROWTH = 100;
 
 /**
  * Keeps the heap of a command that runs for days near what is alive in it. Left to itself, V8 lets garbage that has

@@ -9,7 +9,7 @@ export function eosOf({ generation_config }: Loaded["model"]): number[] {
 }
 
 /** The schema that a request's format stands for. */
-export function schemaOf({ response_format }: ChatRequest): JSONSchema | undefined {
+export function schemaOf({ response_format }: Pick<ChatRequest, "response_format">): JSONSchema | undefined {
   if (response_format === undefined || response_format.type === "text") return undefined;
   if (response_format.type === "json_object") return { type: "object" };
   return response_format.json_schema.schema ?? { type: "object" };

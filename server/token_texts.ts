@@ -5,20 +5,24 @@ type Tokenizer = Loaded["processor"]["tokenizer"];
 /** What single tokens read like within a text. */
 export class TokenTexts {
   readonly #tokenizer: Tokenizer;
-  readonly #before: number[];
-  readonly #beforeText: string;
+  #before: { ids: number[]; text: string } | undefined;
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
-    // A token's leading space is shown after another token only.
-    this.#before = tokenizer.encode("a", { add_special_tokens: false });
-    this.#beforeText = tokenizer.decode(this.#before);
   }
 
   /** @param first whether a text begins with it */
   textOf(id: number, first: boolean): string {
     if (first) return this.#tokenizer.decode([id]);
-    return this.#tokenizer.decode([...this.#before, id]).slice(this.#beforeText.length);
+    // A token's leading space is shown after another token only.
+    this.#before ??= this.#another();
+    const { ids, text } = this.#before;
+    return this.#tokenizer.decode([...ids, id]).slice(text.length);
+  }
+
+  #another(): { ids: number[]; text: string } {
+    const ids = this.#tokenizer.encode("a", { add_special_tokens: false });
+    return { ids, text: this.#tokenizer.decode(ids) };
   }
 
   /** The token's UTF-8, also where it is a part of a character; null where that cannot be said. */

@@ -7,33 +7,48 @@ import type { ChosenLogprob, TokenLogprob } from "../logprobs.ts";
 import { chatPrompt } from "../prompt.ts";
 import { readRequest } from "../read_request.ts";
 import type { RequestRecord } from "../record.ts";
-import { type ChatRequest, chatRequest } from "../schema.ts";
+import { type ChatRequest, chatRequest, type Message } from "../schema.ts";
 import type { Service } from "../service.ts";
 import { TokenTexts } from "../token_texts.ts";
 import { checkShared } from "./checks.ts";
 
 /** POST /v1/chat/completions */
 export async function chat(service: Service, raw: Request, record: RequestRecord): Promise<Response> {
-  const body = await readRequest(raw, chatRequest, service.limits.bodyBytes);
-  check(body, service.limits);
-  const request: AnswerRequest = {
+  const { request, take } = await read(service, raw);
+  return answer(service, request, raw, record, async ({ resident, signal }) => {
+    const { limits, remote, pictures } = service;
+    // Before anything is streamed: a schema that cannot be held is the client's error.
+    if (request.schema) constraintOf(resident, request.schema, 1);
+    const prompt = await chatPrompt(resident, take(), { limits, remote, pictures, signal });
+    const texts = new TokenTexts(resident.processor.tokenizer);
+    return { prompts: [prompt], format: new ChatFormat(texts, request.top_logprobs !== undefined) };
+  });
+}
+
+/**
+ * A request, and its messages to be taken once: pictures are much text, which nobody should hold while the answer is
+ * being made.
+ */
+async function read(
+  { limits }: Service,
+  raw: Request,
+): Promise<{ request: AnswerRequest; take: () => Message[] }> {
+  const { messages, ...body } = await readRequest(raw, chatRequest, limits.bodyBytes);
+  check(messages, body, limits);
+  const request = {
     ...body,
     max_tokens: body.max_completion_tokens ?? body.max_tokens,
     top_logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
     schema: schemaOf(body),
   };
-  return answer(service, request, raw, record, async ({ resident, signal }) => {
-    const { limits, remote, pictures } = service;
-    // Before anything is streamed: a schema that cannot be held is the client's error.
-    if (request.schema) constraintOf(resident, request.schema, 1);
-    const prompt = await chatPrompt(resident, body.messages, { limits, remote, pictures, signal });
-    return { prompts: [prompt], format: new ChatFormat(new TokenTexts(resident.processor.tokenizer), body) };
-  });
+  return { request, take: () => messages.splice(0) };
 }
 
-function check(body: ChatRequest, limits: Limits): void {
+type Settings = Omit<ChatRequest, "messages">;
+
+function check(messages: readonly Message[], body: Settings, limits: Limits): void {
   checkShared(body, limits, 1);
-  const { messages, max_tokens, max_completion_tokens, logprobs, top_logprobs } = body;
+  const { max_tokens, max_completion_tokens, logprobs, top_logprobs } = body;
   if (messages.length > limits.messages) {
     throw invalid("messages", `at most ${limits.messages} are taken`, "too_many_messages");
   }
@@ -65,9 +80,9 @@ class ChatFormat implements Format {
   readonly #texts: TokenTexts;
   readonly #logprobs: boolean;
 
-  constructor(texts: TokenTexts, { logprobs }: ChatRequest) {
+  constructor(texts: TokenTexts, logprobs: boolean) {
     this.#texts = texts;
-    this.#logprobs = logprobs ?? false;
+    this.#logprobs = logprobs;
   }
 
   opening(index: number): object {

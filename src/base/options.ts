@@ -31,8 +31,8 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
  * @param where what was called, for the message: `LlavaProcessor`, `generate`
  */
 export function checkOptions(where: string, options: object, known: Iterable<string>): void {
-  const names = new Set(known);
-  for (const name of Object.keys(options)) if (!names.has(name)) throw unknownOption(where, name, names);
+  const names: readonly string[] = Array.isArray(known) ? known : [...known];
+  for (const name of Object.keys(options)) if (!names.includes(name)) throw unknownOption(where, name, names);
 }
 
 /** The error for an option that nothing knows. */

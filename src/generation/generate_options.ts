@@ -60,6 +60,9 @@ const ARGUMENTS = [
   "signal",
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
+/** All that has a meaning, or a reason to have none. */
+const KNOWN: readonly string[] = [...ARGUMENTS, ...REFUSED, ...Object.keys(GENERATION_FIELDS)];
+
 /**
  * Checks the names of a call's arguments.
  *
@@ -69,10 +72,5 @@ const ARGUMENTS = [
  */
 export function checkArguments(rest: Record<string, unknown>, pictureArguments: readonly string[]): void {
   refuseUnsupported(rest);
-  checkOptions("generate", rest, [
-    ...ARGUMENTS,
-    ...pictureArguments,
-    ...REFUSED,
-    ...Object.keys(GENERATION_FIELDS),
-  ]);
+  checkOptions("generate", rest, [...pictureArguments, ...KNOWN]);
 }

@@ -95,6 +95,12 @@ export function criteriaOf({ options, config }: GenerationCall): StoppingCriteri
 
 /** Each row `copies` times: [B, L] -> int32 [B * copies, L] */
 function repeated(rows: readonly (readonly (number | boolean)[])[], copies: number): Tensor {
-  const all = rows.flatMap((row) => Array.from({ length: copies }, () => row.map(Number)));
-  return new Tensor("int32", [all.length, rows[0].length], all.flat());
+  const length = rows[0].length;
+  const all = new Int32Array(rows.length * copies * length);
+  for (const [b, row] of rows.entries())
+    for (let copy = 0; copy < copies; copy++) {
+      const at = (b * copies + copy) * length;
+      for (const [i, value] of row.entries()) all[at + i] = Number(value);
+    }
+  return new Tensor("int32", [rows.length * copies, length], all);
 }

@@ -16,13 +16,14 @@ export class AlignedText {
 
   /** The part `[from, to)` of a source, as it stands. Both halves of a surrogate pair stand for the pair. */
   static of(source: string, from = 0, to = source.length): AlignedText {
-    const builder = new AlignedBuilder();
+    const [starts, ends] = [new Int32Array(to - from), new Int32Array(to - from)];
     for (let at = from; at < to; ) {
-      const size = charSize(source, at);
-      builder.add(source.slice(at, at + size), at, at + size);
-      at += size;
+      const next = at + charSize(source, at);
+      starts.fill(at, at - from, next - from);
+      ends.fill(next, at - from, next - from);
+      at = next;
     }
-    return builder.build();
+    return new AlignedText(source.slice(from, to), starts, ends);
   }
 
   get length(): number {
