@@ -1,7 +1,7 @@
 import type { Target } from "../codegen/target.ts";
 import type { VectorForm } from "../devices/kernel.ts";
 import { blockTilesOf, pagedBlockProgram } from "./paged_block_program.ts";
-import { type PagedShape, pagedFits } from "./paged_chunk_program.ts";
+import { type PagedShape, pagedFits } from "./paged_numbers.ts";
 import {
   mergeProgram,
   mergeTiles,

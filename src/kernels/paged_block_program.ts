@@ -1,18 +1,8 @@
 import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
 import type { Int } from "../codegen/scalar.ts";
-import {
-  CHUNK,
-  ChunkAttention,
-  inverseOf,
-  merged,
-  NOTES,
-  type PagedShape,
-  type Queries,
-  TOGETHER,
-  UNSEEN,
-  wideBytes,
-} from "./paged_chunk_program.ts";
+import { ChunkAttention, inverseOf, merged, type Queries, UNSEEN } from "./paged_chunk_program.ts";
+import { CHUNK, NOTES, type PagedShape, TOGETHER, wideBytes } from "./paged_numbers.ts";
 import type { Args } from "./row_programs.ts";
 
 /*

@@ -2,10 +2,8 @@ import type { Cursor } from "../codegen/cursor.ts";
 import type { Builder } from "../codegen/ir.ts";
 import { exp, maxLanes, sumLanes } from "../codegen/math.ts";
 import type { Int } from "../codegen/scalar.ts";
-import type { Target } from "../codegen/target.ts";
 import type { Acc, Vec } from "../codegen/vector.ts";
-import type { PagedAttentionParams } from "./attention.ts";
-import { type CachePart, PageLayout, type PageShape } from "./cache_pages.ts";
+import { CHUNK, ChunkNumbers, NOTES, type PagedShape, type Wide } from "./paged_numbers.ts";
 import type { Args } from "./row_programs.ts";
 
 /*
@@ -16,46 +14,8 @@ import type { Args } from "./row_programs.ts";
  * and nothing is added up within one.
  */
 
-/** Keys of a chunk: the numbers of chunk c are those of the keys from c * CHUNK on. */
-export const CHUNK = 128;
-/** Queries that are computed together. */
-export const TOGETHER = 4;
-/** Bytes that are fetched from memory together. */
-const LINE = 64;
 /** The score of a key that is not seen. Finite, so that a difference of two is a number. */
 export const UNSEEN = -3e38;
-
-/** Scratch memory: some numbers, then the scores of TOGETHER queries, then what a program adds. */
-export const NOTES = {
-  /** The chunk's first key. */
-  start: 0,
-  /** Where its pages begin in `pages`. */
-  firstPage: 4,
-  /** The row of the first of the queries that are computed together, the bytes before it in that row, the keys it sees. */
-  row: 8,
-  column: 12,
-  seen: 16,
-  /** Their key head. */
-  head: 20,
-  /** Bytes from what is read to what is asked for. */
-  ahead: 24,
-  /** Free for the program around. */
-  own: 28,
-  /** Of each of the queries: its highest score, the sum of its weights; later factors on what was summed up, and on this. */
-  tops: 64,
-  sums: 80,
-  scores: 128,
-  end: 128 + 4 * CHUNK * TOGETHER,
-} as const;
-
-/** A cache of keys and values, and who looks at it. */
-export interface PagedShape extends PagedAttentionParams, PageShape {
-  /** Rows of all sequences. */
-  T: number;
-  sequences: number;
-  /** Pages of all sequences. */
-  pages: number;
-}
 
 /** Queries that are computed together. What the first of them is stands in the notes. */
 export interface Queries {
@@ -66,31 +26,17 @@ export interface Queries {
   more: 0 | 1;
 }
 
-/** Whether programs can walk over such pages. */
-export function pagedFits({ lanes }: Target, { heads, kv_heads, page }: PagedShape): boolean {
-  return heads % kv_heads === 0 && page % lanes === 0 && CHUNK % page === 0;
-}
-
-/** Where the numbers of a chunk stand in scratch memory as float32: `wideBytes` for each of the two. */
-export type Wide = Readonly<Record<CachePart, number>>;
-
-export function wideBytes({ dim }: PagedShape): number {
-  return 4 * CHUNK * dim;
-}
-
 export class ChunkAttention {
   readonly #b: Builder;
   readonly #args: Args;
   readonly #shape: PagedShape;
-  /** That of keys; values have as many numbers in a block. */
-  readonly #layout: PageLayout;
+  readonly #numbers: ChunkNumbers;
   /** Sums that are kept in registers at once. */
   readonly #sums: number;
   readonly #asksAhead: boolean;
-  readonly #wide: Wide | undefined;
 
   /**
-   * @param wide for several groups of queries that look at the same chunk one after the other: see `widen`
+   * @param wide for several groups of queries that look at the same chunk one after the other: see `ChunkNumbers`
    * @param asksAhead memory is asked for before it is needed, as far ahead as the notes say: where there is so much to
    *   compute with each key that the processor does not do so itself early enough
    */
@@ -102,10 +48,9 @@ export class ChunkAttention {
   ) {
     this.#b = b;
     this.#asksAhead = asksAhead;
-    this.#wide = shape.element === "float32" ? undefined : wide;
     this.#args = args;
     this.#shape = shape;
-    this.#layout = new PageLayout("keys", shape);
+    this.#numbers = new ChunkNumbers(b, args, shape, wide);
     this.#sums = b.target.registers === 32 ? 16 : 8;
   }
 
@@ -122,38 +67,13 @@ export class ChunkAttention {
     return this.#asksAhead ? at.copy(this.read(NOTES.ahead)) : undefined;
   }
 
-  /** Bytes of a number where `scores` and `weightedSums` find it. */
-  get #bytes(): number {
-    return this.#wide ? 4 : this.#layout.bytes;
-  }
-
-  /** Some of the numbers that they find, `number` of them after `at`. */
-  #load(at: Cursor, number: number, lanes = this.#b.lanes): Vec<"f32"> {
-    return this.#wide ? at.load(4 * number, lanes) : this.#loadKept(at, number, lanes);
-  }
-
-  /** Some of the numbers in pages; those of 8 bits without their scale. */
-  #loadKept(at: Cursor, number: number, lanes: number): Vec<"f32"> {
-    const { element } = this.#layout;
-    if (element === "int8") return this.#b.toF32(at.loadI8(number, lanes));
-    if (element === "float16") return at.loadFiniteF16(2 * number, lanes);
-    return at.load(4 * number, lanes);
-  }
-
-  /** Asks for `numbers` numbers, from number `first` on. */
-  #prefetch(at: Cursor | undefined, first: number, numbers: number): void {
-    const { bytes } = this.#layout;
-    for (let n = 0; n < numbers; n += LINE / bytes) at?.prefetch(bytes * (first + n), "L2");
-  }
-
   /** Numbers of 8 bits: scores of keys, or weights of values, times the scales of those. */
   #rescale(queries: Queries, matrix: Args[string]): void {
     const b = this.#b;
-    const { element, numbers } = this.#layout;
-    if (element !== "int8") return;
+    if (this.#shape.element !== "int8") return;
     const scores = b.scratch(NOTES.scores);
-    this.#eachPage(matrix, this.keys(queries), (scales, valid) => {
-      scales.advance(numbers);
+    this.#numbers.eachPage(matrix, this.keys(queries), (scales, valid) => {
+      scales.advance(this.#shape.page * this.#shape.dim);
       b.repeat(valid.plus(b.lanes - 1).dividedBy(b.lanes), () => {
         const scale = scales.load();
         for (let m = 0; m < queries.count; m++)
@@ -181,70 +101,20 @@ export class ChunkAttention {
     return this.#reach(queries, queries.count - 1).min(CHUNK);
   }
 
-  /** Calls `body` for each page of the chunk: where the key head begins in it, and how many keys count. */
-  #eachPage(matrix: Args[string], keys: Int, body: (at: Cursor, count: Int) => void): void {
-    const b = this.#b;
-    const { kv_heads, page, blockBytes } = this.#layout;
-    const number = b.cursor(this.#args.pages, this.read(NOTES.firstPage).times(4));
-    const left = b.variable(keys);
-    b.forever((leave) => {
-      leave(left, "<=", 0);
-      const start = number.readInt().times(kv_heads).plus(this.read(NOTES.head)).times(blockBytes);
-      body(b.cursor(matrix, start), left.min(page));
-      left.add(-page);
-      number.advance(4);
-    });
-  }
-
-  /** As `#eachPage`, where the numbers are. */
-  #eachBlock(part: CachePart, keys: Int, body: (at: Cursor, count: Int) => void): void {
-    if (!this.#wide) {
-      this.#eachPage(this.#args[part], keys, body);
-      return;
-    }
-    const b = this.#b;
-    const { page, numbers } = this.#layout;
-    const at = b.scratch(this.#wide[part]);
-    const left = b.variable(keys);
-    b.forever((leave) => {
-      leave(left, "<=", 0);
-      body(at.copy(), left.min(page));
-      left.add(-page);
-      at.advance(4 * numbers);
-    });
-  }
-
-  /** Writes the numbers of the chunk's first `keys` keys, and of their values, to scratch memory as float32. */
+  /** Makes the numbers of the chunk's first `keys` keys ready for several groups of queries. */
   widen(keys: Int): void {
-    const wide = this.#wide;
-    if (!wide) return;
-    const b = this.#b;
-    const { numbers, bytes } = this.#layout;
-    for (const part of ["keys", "values"] as const) {
-      const to = b.scratch(wide[part]);
-      this.#eachPage(this.#args[part], keys, (from) =>
-        b.elements(
-          numbers,
-          (i, lanes) => to.store(4 * i, this.#loadKept(from, i, lanes), lanes),
-          (k) => {
-            from.advance(bytes * k);
-            to.advance(4 * k);
-          },
-          4,
-        ),
-      );
-    }
+    this.#numbers.widen(keys);
   }
 
   /** scores = q k^T scale */
   scores(queries: Queries): void {
     const b = this.#b;
     const { page, dim, scale } = this.#shape;
-    const bytes = this.#bytes;
+    const bytes = this.#numbers.bytes;
     const { count, stride } = queries;
     const most = Math.min(page / b.lanes, 2 ** Math.floor(Math.log2(this.#sums / count)));
     const scores = b.scratch(NOTES.scores);
-    this.#eachBlock("keys", this.keys(queries), (keys, valid) => {
+    this.#numbers.eachBlock("keys", this.keys(queries), (keys, valid) => {
       const some = (width: number): void => {
         const sums = Array.from({ length: count }, () => Array.from({ length: width }, () => b.accF32()));
         const [key, number] = [keys.copy(), this.first(this.#args.q)];
@@ -252,10 +122,10 @@ export class ChunkAttention {
         b.repeat(dim, () => {
           const factors = sums.map((_, m) => number.broadcast(m * stride));
           for (let r = 0; r < width; r++) {
-            const vector = this.#load(key, r * b.lanes);
+            const vector = this.#numbers.load(key, r * b.lanes);
             for (const [m, factor] of factors.entries()) sums[m][r].fma(factor, vector);
           }
-          this.#prefetch(ahead, 0, width * b.lanes);
+          this.#numbers.prefetch(ahead, 0, width * b.lanes);
           for (const cursor of [key, ...(ahead ? [ahead] : [])]) cursor.advance(bytes * page);
           number.advance(4);
         });
@@ -343,7 +213,7 @@ export class ChunkAttention {
   ): void {
     const b = this.#b;
     const { dim } = this.#shape;
-    const bytes = this.#bytes;
+    const bytes = this.#numbers.bytes;
     this.#rescale(queries, this.#args.values);
     const width = Math.floor(this.#sums / queries.count) * b.lanes;
     for (let c = 0; c < dim; c += width) {
@@ -352,15 +222,15 @@ export class ChunkAttention {
         parts.push({ column, lanes: Math.min(b.lanes, dim - column) });
       const sums = Array.from({ length: queries.count }, () => parts.map(() => b.accF32()));
       const weights = b.scratch(NOTES.scores);
-      this.#eachBlock("values", this.keys(queries), (value, valid) => {
+      this.#numbers.eachBlock("values", this.keys(queries), (value, valid) => {
         const ahead = this.#ahead(value);
         b.repeat(valid, () => {
           const factors = sums.map((_, m) => weights.broadcast(4 * CHUNK * m));
           for (const [v, { column, lanes }] of parts.entries()) {
-            const vector = this.#load(value, column, lanes);
+            const vector = this.#numbers.load(value, column, lanes);
             for (const [m, factor] of factors.entries()) sums[m][v].fma(factor, vector);
           }
-          this.#prefetch(ahead, c, Math.min(width, dim - c));
+          this.#numbers.prefetch(ahead, c, Math.min(width, dim - c));
           for (const cursor of [value, ...(ahead ? [ahead] : [])]) cursor.advance(bytes * dim);
           weights.advance(4);
         });
