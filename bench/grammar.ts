@@ -4,7 +4,15 @@
 //   node --import ./scripts/typescript.mjs bench/grammar.ts [a folder with tokenizer.json]
 //
 // Prints milliseconds: to read the schema, a token of the first answer, a token of the third, the longest single token.
-import { AutoTokenizer, type JSONSchema, JSONSchemaLogitsProcessor, Tensor } from "../src/index.ts";
+// Then what it is of a whole step: llava-demo answers, held to a schema, and the time of its tokens after the first.
+import {
+  AutoTokenizer,
+  BaseStreamer,
+  type JSONSchema,
+  JSONSchemaLogitsProcessor,
+  LlavaForConditionalGeneration,
+  Tensor,
+} from "../src/index.ts";
 
 const SCHEMAS: Record<string, JSONSchema> = {
   object: { type: "object" },
@@ -39,6 +47,39 @@ for (const [title, schema] of Object.entries(SCHEMAS)) {
   const runs = [1, 2, 3].map((seed) => answer(schema, seed));
   const figures = [made, runs[0].mean, runs[2].mean, Math.max(...runs.map(({ longest }) => longest))];
   console.log(`${title}\t${figures.map((ms) => ms.toFixed(3)).join("\t")}`);
+}
+
+console.log("llava-demo\tms a token\tof which the schema\tshare");
+const model = await LlavaForConditionalGeneration.from_pretrained("llava-demo");
+for (const title of ["object", "scene"]) {
+  const runs: [whole: number, held: number][] = [];
+  for (let run = 0; run < 7; run++) runs.push(await steps(SCHEMAS[title]));
+  const [whole, held] = runs.sort(([a], [b]) => a - b)[runs.length >> 1];
+  console.log(`${title}\t${whole.toFixed(3)}\t${held.toFixed(3)}\t${((100 * held) / whole).toFixed(0)} %`);
+}
+await model.dispose();
+
+/** Milliseconds of a token, and what the schema takes of them. */
+async function steps(schema: JSONSchema): Promise<[whole: number, held: number]> {
+  const max_new_tokens = 60;
+  const demo = await AutoTokenizer.from_pretrained("llava-demo");
+  const hold = new JSONSchemaLogitsProcessor({ tokenizer: demo, schema, eos_token_id, max_new_tokens });
+  let [held, begun, tokens] = [0, 0, -2];
+  const timed = (ids: Tensor, scores: Tensor): Tensor => {
+    const from = performance.now();
+    const out = hold(ids, scores);
+    if (tokens >= 0) held += performance.now() - from;
+    return out;
+  };
+  class Count extends BaseStreamer {
+    put(): void {
+      if (++tokens === 0) begun = performance.now();
+    }
+    end(): void {}
+  }
+  const input_ids = [demo.encode("USER: Say it in JSON. ASSISTANT:")];
+  await model.generate({ input_ids, max_new_tokens, logits_processor: [timed], streamer: new Count() });
+  return [(performance.now() - begun) / tokens, held / tokens];
 }
 
 function answer(schema: JSONSchema, seed: number): { mean: number; longest: number } {
