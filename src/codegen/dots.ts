@@ -31,6 +31,27 @@ export function dot4(
   }
 }
 
+/** Signed bytes in [-127, 127], and their magnitudes: what `dotSigned` needs of a vector that is used many times. */
+export interface SignedBytes {
+  readonly bytes: Vec<"bytes">;
+  readonly magnitudes: Vec<"bytes">;
+}
+
+/** Bytes less 128, which must not be 0, for `dotSigned`. AVX2 only. */
+export function signedBytes(b: Builder, above: Vec<"bytes">): SignedBytes {
+  const bytes = b.xor(above, b.bytes(0x80));
+  return { bytes, magnitudes: b.unary("bytes", "absI8", bytes) };
+}
+
+/**
+ * sum += the four products of signed bytes in each i32 lane, all in [-127, 127]. AVX2 only: magnitudes of one are
+ * multiplied with numbers that got their signs, so that two products just fit the 16 bits between.
+ */
+export function dotSigned(b: Builder, sum: Acc<"i32">, w: SignedBytes, x: Vec<"bytes">): void {
+  const signed = b.operate("bytes", "signI8", x, w.bytes);
+  sum.add(dotI16(b, b.operate("i16", "dotU8I8", w.magnitudes, signed), b.i16(1)));
+}
+
 /** The two products of i16 numbers in each i32 lane, added. */
 export function dotI16(b: Builder, x: Vec<"i16">, y: Vec<"i16">): Vec<"i32"> {
   return b.operate("i32", "dotI16", x, y);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { dot4, dotBf16, nibbleSum, packBf16 } from "../../src/codegen/dots.ts";
+import { dot4, dotBf16, dotSigned, nibbleSum, packBf16, signedBytes } from "../../src/codegen/dots.ts";
 import type { Builder } from "../../src/codegen/ir.ts";
 import { butterfly, erf, exp, maxLanes, sigmoid, sumLanes, tanh, transpose } from "../../src/codegen/math.ts";
 import type { Vec } from "../../src/codegen/vector.ts";
@@ -434,6 +434,28 @@ describeMachines((machine) => {
       b.cursor(args.out).store(0, sum.finish());
     });
     const want = new Array(L).fill(99);
+    for (let i = 0; i < w.length; i++) want[Math.floor((i % (4 * L)) / 4)] += w[i] * x[i];
+    expect([...out]).toEqual(want);
+  });
+
+  it.runIf(machine.target.name === "avx2")("multiplies signed bytes", () => {
+    const random = new Random(5);
+    // The largest and the smallest sums there can be in the first two lanes; zeros among the others.
+    const extreme = (i: number, other: number): number =>
+      i % (4 * L) < 4 ? 127 : i % (4 * L) < 8 ? other : 0;
+    const numbers = (other: number): Int8Array =>
+      Int8Array.from({ length: 4 * L * 8 }, (_, i) => extreme(i, other) || random.int(-127, 127));
+    const [w, x, out] = [numbers(-127), numbers(127), new Int32Array(L)];
+    const above = Uint8Array.from(w, (n) => n + 128);
+    runOn(machine, { above, x, out }, (b, args) => {
+      const sum = b.accI32(-77);
+      for (let i = 0; i < 8; i++) {
+        const signed = signedBytes(b, b.cursor(args.above).loadBytes(4 * L * i));
+        dotSigned(b, sum, signed, b.cursor(args.x).loadBytes(4 * L * i));
+      }
+      b.cursor(args.out).store(0, sum);
+    });
+    const want = new Array(L).fill(-77);
     for (let i = 0; i < w.length; i++) want[Math.floor((i % (4 * L)) / 4)] += w[i] * x[i];
     expect([...out]).toEqual(want);
   });

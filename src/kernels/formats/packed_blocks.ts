@@ -1,5 +1,5 @@
 import type { Cursor } from "../../codegen/cursor.ts";
-import { dot4, type NibbleSum, nibbleSum, nibbles } from "../../codegen/dots.ts";
+import { dot4, dotSigned, nibbleSum, nibbles, type SignedBytes, signedBytes } from "../../codegen/dots.ts";
 import type { Builder } from "../../codegen/ir.ts";
 import type { Argument } from "../../codegen/scalar.ts";
 import type { Vec } from "../../codegen/vector.ts";
@@ -26,18 +26,43 @@ export type Args = Readonly<Record<string, Argument>>;
 /** 32-bit words of a row's codes in a block, as bytes. */
 export const WORDS = BLOCK / 4;
 
-/** A sum of products of the codes of one block, which starts from the input's correction. */
-export function blockSum(b: Builder, { codeBits }: WeightFormat, start: () => Vec<"i32">): NibbleSum {
-  if (codeBits === 4) return nibbleSum(b, start);
-  const sum = b.acc(start());
-  const whole: NibbleSum = {
+/** A word of codes for a vector of rows, in the form in which it is multiplied with many words of the input. */
+export interface Word {
+  codes: Vec<"bytes">;
+  /** Where products are made of signed bytes. */
+  signed: SignedBytes | undefined;
+}
+
+export function wordOf(b: Builder, { codeBits }: WeightFormat, codes: Vec<"bytes">): Word {
+  return { codes, signed: codeBits === 8 && multipliesSigned(b) ? signedBytes(b, codes) : undefined };
+}
+
+/** Where the only product of bytes is of unsigned with signed ones, into 16 bits, and there is one for signs. */
+function multipliesSigned({ target }: Builder): boolean {
+  return target.name === "avx2" && target.byteDot === "maddubs";
+}
+
+/** A sum of products of the codes of one block. */
+export interface BlockSum {
+  step(w: Word, x: Vec<"bytes">): void;
+  /** The sum with the input's correction. */
+  finish(): Vec<"i32">;
+}
+
+/** @param correction gives the input's correction, which takes the codes' zero out; called where it is needed */
+export function blockSum(b: Builder, { codeBits }: WeightFormat, correction: () => Vec<"i32">): BlockSum {
+  if (codeBits === 4) {
+    const sum = nibbleSum(b, correction);
+    return { step: ({ codes }, x) => void sum.step(codes, x), finish: () => sum.finish() };
+  }
+  const sum = multipliesSigned(b) ? b.accI32() : b.acc(correction());
+  return {
     step(w, x) {
-      dot4(b, sum, w, x);
-      return whole;
+      if (w.signed) dotSigned(b, sum, w.signed, x);
+      else dot4(b, sum, w.codes, x);
     },
     finish: () => sum,
   };
-  return whole;
 }
 
 /** Vectors of a block's words as they are stored. */

@@ -6,7 +6,15 @@ import type { Acc } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import { loadFloat } from "../floats.ts";
 import { BLOCK, GROUP, type WeightFormat } from "./format.ts";
-import { type Args, blockSum, eachWord, type PackedShape, scalesAt, vectorsOf } from "./packed_blocks.ts";
+import {
+  type Args,
+  blockSum,
+  eachWord,
+  type PackedShape,
+  scalesAt,
+  vectorsOf,
+  wordOf,
+} from "./packed_blocks.ts";
 import { QUANTISED_BYTES } from "./quantise_rows.ts";
 
 /** Groups of 16 rows of the weight in a tile of work. */
@@ -42,8 +50,11 @@ export function thinProgram(b: Builder, args: Args, shape: PackedShape): void {
   const y = b.cursor(args.y, first.times(4 * GROUP));
   const offset = bias && b.cursor(args.bias, first.times(BYTES[bias] * GROUP));
   const group = (columns: number): void => {
-    const sums = multiplyGroup(b, shape, T, b.cursor(args.x), w, columns);
-    for (const [v, { first, lanes }] of vectorsOf(b, columns).entries()) {
+    const vectors = vectorsOf(b, columns);
+    // One row is read as fast as memory gives it; with more, the products keep the processor from reading ahead.
+    const part = { x: b.cursor(args.x), w, rows: T, vectors: [...vectors.keys()], ahead: T > 1 };
+    const sums = multiplyGroup(b, shape, part);
+    for (const [v, { first, lanes }] of vectors.entries()) {
       const addend = offset && bias && loadFloat(offset, bias, BYTES[bias] * first, lanes);
       for (let t = 0; t < T; t++)
         y.store(4 * (t * N + first), addend ? b.add(sums[t][v], addend) : sums[t][v], lanes);
@@ -56,33 +67,34 @@ export function thinProgram(b: Builder, args: Args, shape: PackedShape): void {
   if (N % GROUP > 0) b.if(b.tile, "==", Math.floor(whole / GROUPS), () => group(N % GROUP));
 }
 
-/**
- * The products of `rows` rows with a group, of which `columns` columns count. `w` ends behind the group, `x` behind the
- * first row.
- */
-export function multiplyGroup(
-  b: Builder,
-  shape: PackedShape,
-  rows: number,
-  x: Cursor,
-  w: Cursor,
-  columns: number,
-): Acc<"f32">[][] {
+/** Rows and a group of the weight that are multiplied. */
+interface Part {
+  /** The input and the weight. `w` walks to the end of the group, `x` to the end of the first row. */
+  x: Cursor;
+  w: Cursor;
+  rows: number;
+  /** Vectors of the group's columns. */
+  vectors: readonly number[];
+  /** Whether memory is asked for what comes next. */
+  ahead: boolean;
+}
+
+/** The products of some rows with a group: sums of each row and vector. */
+export function multiplyGroup(b: Builder, shape: PackedShape, part: Part): Acc<"f32">[][] {
   const { format, K } = shape;
-  const vectors = vectorsOf(b, columns);
+  const { x, w, rows, vectors, ahead } = part;
   const sums = Array.from({ length: rows }, () => vectors.map(() => b.accF32()));
   const together = rowsTogether(b.target, rows, vectors.length);
   b.repeat(K / BLOCK, () => {
-    for (let v = 0; v < vectors.length; v++)
-      for (let t = 0; t < rows; t += together)
+    for (const [v, vector] of vectors.entries())
+      for (let row = 0; row < rows; row += together)
         blockProducts(
           b,
           shape,
-          { x, w, vector: v, row: t },
-          sums.slice(t, t + together).map((row) => row[v]),
+          { x, w, vector, row },
+          sums.slice(row, row + together).map((all) => all[v]),
         );
-    // One row is read as fast as memory gives it; with more, the products keep the processor from reading ahead.
-    if (rows > 1) prefetchBlock(w, format);
+    if (ahead) prefetchBlock(w, format);
     w.advance(format.groupBytes);
     x.advance(QUANTISED_BYTES);
   });
@@ -118,7 +130,8 @@ function blockProducts(
   const column = vector * b.lanes;
   const dots = sums.map((_, m) => blockSum(b, format, () => x.broadcastI32(rowAt(m) + BLOCK + 4)));
   eachWord(b, format, w, 4 * column, (word, codes) => {
-    for (const [m, dot] of dots.entries()) dot.step(codes, x.broadcastBytes(rowAt(m) + 4 * word));
+    const four = wordOf(b, format, codes);
+    for (const [m, dot] of dots.entries()) dot.step(four, x.broadcastBytes(rowAt(m) + 4 * word));
   });
   const scale = w.loadBf16(scalesAt(format) + 2 * column);
   for (const [m, dot] of dots.entries())

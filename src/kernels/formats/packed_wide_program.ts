@@ -6,7 +6,7 @@ import { TILE_ROWS } from "../../codegen/tiles.ts";
 import type { Acc, Vec } from "../../codegen/vector.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import { loadFloat } from "../floats.ts";
-import { BLOCK, GROUP, type WeightFormat } from "./format.ts";
+import { BLOCK, GROUP } from "./format.ts";
 import {
   type Args,
   blockSum,
@@ -15,16 +15,15 @@ import {
   scalesAt,
   vectorsOf,
   WORDS,
+  wordOf,
 } from "./packed_blocks.ts";
 import { beginTiles, endTiles, multiplyTiles, TILE_LAYOUT } from "./packed_tiles.ts";
 import { type Cut, type Layout, MOST_ROWS, NOTES, panelAt, sumsAt, type Work } from "./packed_work.ts";
 import { QUANTISED_BYTES } from "./quantise_rows.ts";
 
-function cutOf({ bytes, lanes, byteDot, amx }: Target, { codeBits }: WeightFormat): Cut {
+function cutOf({ bytes, amx }: Target): Cut {
   if (amx) return { MR: 3, NV: 4, columns: 64, chunk: 8, layout: TILE_LAYOUT };
-  // Where products of whole bytes take several instructions they need registers of their own.
-  const few = lanes === 4 || (byteDot !== "vnni" && codeBits === 8);
-  return { MR: few ? 2 : 3, NV: 2, columns: 32, chunk: 16, layout: wordByWord(2, bytes) };
+  return { MR: 2, NV: 2, columns: 32, chunk: 16, layout: wordByWord(2, bytes) };
 }
 
 /** The first words of NV vectors of columns, the second ones, and so on, then their scales. */
@@ -34,8 +33,8 @@ function wordByWord(NV: number, bytes: number): Layout {
 }
 
 /** How the rows are shared out among tiles of work, about evenly. */
-export function wideTiles(target: Target, { format, T, N }: PackedShape): { tiles: number; height: number } {
-  const { MR, columns } = cutOf(target, format);
+export function wideTiles(target: Target, { T, N }: PackedShape): { tiles: number; height: number } {
+  const { MR, columns } = cutOf(target);
   const together = target.amx ? TILE_ROWS : MR;
   const parts = Math.ceil(T / MOST_ROWS);
   const height = Math.ceil(T / parts / together) * together;
@@ -43,12 +42,12 @@ export function wideTiles(target: Target, { format, T, N }: PackedShape): { tile
 }
 
 /**
- * Many input rows, by matrix tiles or with few registers: a tile is some columns of y for up to `height` rows. A chunk of the weight's columns is unpacked into
- * the thread's own memory, then multiplied with all rows, whose sums wait there too.
+ * Many input rows, by matrix tiles or in WebAssembly: a tile is some columns of y for up to `height` rows. A chunk of the
+ * weight's columns is unpacked into the thread's own memory, then multiplied with all rows, whose sums wait there too.
  */
 export function wideProgram(b: Builder, args: Args, shape: PackedShape): void {
   const { N, K, format } = shape;
-  const cut = cutOf(b.target, format);
+  const cut = cutOf(b.target);
   const firstRow = findRows(b, args);
   const blocks = K / BLOCK;
   const compute = (columns: number): void => {
@@ -180,7 +179,7 @@ function blockProducts(
     vectors.map(() => blockSum(b, shape.format, () => x.broadcastI32(m * rowBytes + BLOCK + 4))),
   );
   for (let word = 0; word < WORDS; word++) {
-    const codes = sums[0].map((_, v) => w.loadBytes(layout.codes(v, word)));
+    const codes = sums[0].map((_, v) => wordOf(b, shape.format, w.loadBytes(layout.codes(v, word))));
     for (const [m, row] of dots.entries()) {
       const four = x.broadcastBytes(m * rowBytes + 4 * word);
       for (const [v, dot] of row.entries()) dot.step(codes[v], four);
