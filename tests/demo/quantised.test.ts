@@ -40,15 +40,15 @@ async function measure(dtype: "q8" | "q4"): Promise<{ same: number; bytesPerWeig
 test("q8 answers the first question about every picture as float32 does", { timeout: 60_000 }, async () => {
   const { same, bytesPerWeight } = await measure("q8");
   expect(same).toBe(pictures.length);
-  // 8.5 bits; what stays in 16, two of the tower's six layers among it, is a sixth of this small model.
-  expect(bytesPerWeight).toBeLessThan(1.25);
+  // 8.5 bits; what stays in 16, three of the tower's six layers among it, is a quarter of this small model.
+  expect(bytesPerWeight).toBeLessThan(1.3);
 });
 
 test("q4 answers nearly all of them", { timeout: 60_000 }, async () => {
   const { same, bytesPerWeight } = await measure("q4");
   expect(same).toBeGreaterThanOrEqual(pictures.length - 1);
   // 4.5 bits; tower, embeddings, head and projector, more than half of this small model, take 8.5 or 16.
-  expect(bytesPerWeight).toBeLessThan(1.05);
+  expect(bytesPerWeight).toBeLessThan(1.1);
 });
 
 /** What scripts/fixtures/tower_features.py recorded. */

@@ -58,10 +58,10 @@ export class LlavaModule extends Module {
   constructor(config: LlavaConfig) {
     super();
     this.vision_tower = visionTowerOf(config.vision_config);
-    // With 4 bits its features are ten times as wrong as those of PyTorch in bfloat16, with 8 a third more wrong. What the
-    // first two layers lose is half of that.
+    // With 4 bits its features are ten times as wrong as those of PyTorch in bfloat16, with 8 a third more wrong: what the
+    // first layers lose goes through all others.
     for (const [name, parameter] of this.vision_tower.named_parameters())
-      if (parameter.loss === "much") parameter.loss = /\blayers\.[01]\./.test(name) ? "least" : "little";
+      if (parameter.loss === "much") parameter.loss = /\blayers\.[012]\./.test(name) ? "least" : "little";
     this.multi_modal_projector = new LlavaMultiModalProjector(config);
     this.language_model = textModelOf(config.text_config);
   }
