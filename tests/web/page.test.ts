@@ -143,9 +143,9 @@ describe.skipIf(skipped)("the demo, in Chromium", () => {
     expect(await ask(DESCRIBE)).toBe(expectedAnswer("garden.jpg", DESCRIBE));
     const gaps = await page.evaluate(() => (globalThis as unknown as { gaps: number[] }).gaps);
     expect(gaps.length).toBeGreaterThan(20);
+    // One that does not give turns is one gap as long as all of it.
     const all = gaps.reduce((sum, gap) => sum + gap, 0);
-    gaps.sort((a, b) => a - b);
-    expect(gaps[Math.floor(gaps.length * 0.9)]).toBeLessThan(all / 10);
+    expect(Math.max(...gaps)).toBeLessThan(all / 2);
   });
 
   test("on a page that forbids workers the library computes without them", async () => {
