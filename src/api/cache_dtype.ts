@@ -3,7 +3,7 @@ import { CACHE_DTYPES, type CacheDType } from "../kernels/cache_pages.ts";
 import type { KeptDType } from "./weight_storage.ts";
 
 /** What keys and values are kept in, as it is asked for. */
-export type CacheDTypeName = CacheDType | "auto";
+export type CacheDTypeName = "auto" | "float32" | "float16" | "q8";
 
 const NAMES: readonly string[] = ["auto", ...CACHE_DTYPES] satisfies CacheDTypeName[];
 

@@ -1,10 +1,10 @@
 import type { HubOptions } from "../hub/repository.ts";
-import type { CacheDType } from "../kernels/cache_pages.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { LlavaForConditionalGenerationModule } from "../models/llava/modeling_llava.ts";
 import { bytesPerToken } from "../nn/kv_cache.ts";
 import type { Parameter } from "../nn/module.ts";
 import { sizeOf } from "../tensor/tensor.ts";
+import type { CacheDTypeName } from "./cache_dtype.ts";
 import { cacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { type KeptDType, storageBytes, storageOf } from "./weight_storage.ts";
@@ -25,7 +25,7 @@ export interface ModelInfo {
   /** Memory for the weights, by dtype. */
   weights_bytes: Record<KeptDType, number>;
   /** Memory for each token of a conversation, by what its keys and values are kept in. */
-  cache_bytes_per_token: Record<CacheDType, number>;
+  cache_bytes_per_token: Record<Exclude<CacheDTypeName, "auto">, number>;
   /** What is kept at most for later calls, where nothing else is asked for: `CacheLimits`. Prompts: in float32. */
   kept_bytes: { pictures: number; prompts: number };
 }

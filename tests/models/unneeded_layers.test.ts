@@ -11,15 +11,15 @@ import { sizeOf, Tensor } from "../../src/tensor/tensor.ts";
 class Counting extends ReferenceDevice {
   readonly computed = new Map<string, number>();
 
-  protected override compute(
+  protected override needed(
     recording: Recording,
     outputs: readonly Value[],
-    signal?: AbortSignal,
-  ): Promise<Tensor[]> {
+  ): ReturnType<ReferenceDevice["needed"]> {
+    const needed = super.needed(recording, outputs);
     this.computed.clear();
-    for (const { kernel } of recording.commands)
+    for (const { kernel } of needed.commands)
       this.computed.set(kernel.name, (this.computed.get(kernel.name) ?? 0) + 1);
-    return super.compute(recording, outputs, signal);
+    return needed;
   }
 }
 
