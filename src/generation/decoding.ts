@@ -18,6 +18,8 @@ interface DecodingRules {
   greedy: boolean;
   /** [B, L], [B, V] where anybody looks at scores -> for each row whether it ends here. */
   stop: (input_ids: Tensor, scores?: Tensor) => boolean[] | Promise<boolean[]>;
+  /** The caller's own criteria may look at what the streamer made of a token. */
+  tellsFirst: boolean;
   /** What ended rows get. */
   pad_token_id: number;
   /** Whether a row that has ended gets padding. Without an end-of-sequence token it goes on until all have ended. */
@@ -58,7 +60,10 @@ export class Decoding implements Strategy {
   readonly steps: StepOutputs;
   caches: DynamicCache;
   readonly #rules: DecodingRules;
+  readonly tell: (() => void) | undefined;
   readonly #sink: TokenSink | undefined;
+  /** Tokens [B] that the sink has not been told of. */
+  readonly #untold: Tensor[] = [];
   /** Caches of ended rows that are computed on; what they hold is nobody's. */
   readonly #shadows: Sequence[] = [];
   #rows: Row[];
@@ -73,6 +78,7 @@ export class Decoding implements Strategy {
     this.steps = new StepOutputs(keptOutputs(call.config));
     this.signal = call.options.signal;
     this.#sink = call.options.streamer ?? undefined;
+    this.tell = this.#sink && (() => this.#tell());
     this.#rules = decodingRules(call, this.steps);
     this.#rows = call.prompts.map(({ tokens, input, columns }, b) => {
       const sequence = promptSequence(call, b);
@@ -114,12 +120,20 @@ export class Decoding implements Strategy {
     const scores = rules.greedy ? undefined : await this.#scores(outputs);
     const chosen = scores ? this.#pick(scores) : this.#best(outputs);
     for (const [b, { tokens }] of this.#rows.entries()) tokens.push(chosen[b]);
-    this.#sink?.put(new Tensor("int32", [chosen.length], chosen));
+    if (this.#sink) this.#untold.push(new Tensor("int32", [chosen.length], chosen));
+    if (rules.tellsFirst) this.#tell();
     const stops = await rules.stop(this.#ids(), scores);
     for (const [b, row] of this.#rows.entries()) row.stopped ||= stops[b];
-    if (this.#rows.every(({ stopped }) => stopped)) return false;
+    if (this.#rows.every(({ stopped }) => stopped)) {
+      this.#tell();
+      return false;
+    }
     this.#feed(chosen);
     return true;
+  }
+
+  #tell(): void {
+    for (const chosen of this.#untold.splice(0)) this.#sink?.put(chosen);
   }
 
   finish(): void {
@@ -264,6 +278,7 @@ function decodingRules(call: GenerationCall, steps: StepOutputs): DecodingRules 
     process: processors.length > 0 ? (ids, scores) => processors(ids, scores) : undefined,
     pick: (scores) => (random ? random.sample(scores) : argmax(scores)),
     stop: (ids, scores) => criteria(ids, scores),
+    tellsFirst: Boolean(options.stopping_criteria),
     pad_token_id: config.pad_token_id ?? 0,
     padsEnded: config.eos_token_id !== null,
     lockstep: watched || steps.any,

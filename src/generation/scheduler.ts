@@ -1,4 +1,5 @@
 import { OptionError } from "../base/errors.ts";
+import { nextTurn } from "../devices/next_turn.ts";
 import type { RaggedModel } from "./ragged_model.ts";
 import { computeStep, type SequenceOutput, type Share, type Traced } from "./scheduler_step.ts";
 import type { Sequence } from "./sequence.ts";
@@ -30,6 +31,11 @@ export interface Group {
    * With `until`, the group waits and others go on meanwhile; its sequences must have been fed when that resolves.
    */
   choose(outputs: readonly SequenceOutput[]): Promise<Choice> | Choice;
+  /**
+   * Passes on what was chosen and nobody has been told of. Called while the device computes the next step, so that what
+   * is made of tokens takes no time of its own.
+   */
+  readonly tell?: () => void;
 }
 
 /** A group in work. */
@@ -39,6 +45,8 @@ interface Job {
   outputs: Map<Sequence, SequenceOutput>;
   /** It does something else before it goes on. */
   waits: boolean;
+  /** What went wrong while a step was computed, which must end first: it writes to the group's caches. */
+  failure?: { reason: unknown };
   done: () => void;
   failed: (reason: unknown) => void;
 }
@@ -98,7 +106,7 @@ export class Scheduler {
     try {
       for (const { sequence, rows } of shares) await sequence.cache.prepare(rows);
       const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
-      const outputs = await computeStep(this.#model, shares, signal);
+      const [outputs] = await Promise.all([computeStep(this.#model, shares, signal), this.#tell(ready)]);
       for (const [s, share] of shares.entries()) {
         collect(share.job.outputs, share.sequence, outputs[s]);
         if (this.#sharesPages(share)) this.#model.prompts.store(share.sequence);
@@ -110,9 +118,18 @@ export class Scheduler {
     await Promise.all([...jobs].map((job) => this.#choose(job)));
   }
 
+  /** Lets groups pass on what they have chosen, as soon as the device is at work. */
+  async #tell(jobs: readonly Job[]): Promise<void> {
+    const telling = jobs.filter(({ group }) => group.tell);
+    if (telling.length === 0) return;
+    await nextTurn();
+    for (const job of telling) if (this.#jobs.has(job)) tell(job);
+  }
+
   /** Ends a group with an error. */
   #fail(job: Job, reason: unknown): void {
     this.#jobs.delete(job);
+    tell(job);
     job.failed(reason);
   }
 
@@ -148,7 +165,9 @@ export class Scheduler {
   }
 
   async #choose(job: Job): Promise<void> {
-    const { group, outputs } = job;
+    const { group, outputs, failure } = job;
+    if (failure) return this.#fail(job, failure.reason);
+    if (group.signal?.aborted) return this.#fail(job, group.signal.reason);
     const due = group.sequences.filter((sequence) => outputs.has(sequence) || sequence.waiting > 0);
     if (due.some(({ waiting }) => waiting > 0)) return;
     const given = due.map((sequence) => outputs.get(sequence) as SequenceOutput);
@@ -174,6 +193,15 @@ export class Scheduler {
       },
       (error) => this.#fail(job, error),
     );
+  }
+}
+
+/** An error of who is told is the group's own: others go on. */
+function tell(job: Job): void {
+  try {
+    job.group.tell?.();
+  } catch (reason) {
+    job.failure ??= { reason };
   }
 }
 

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { OptionError, ShapeError, UnsupportedError } from "../../src/base/errors.ts";
+import { RecordingDevice } from "../../src/devices/recording_device.ts";
 import { BaseStreamer, TextIteratorStreamer } from "../../src/generation/streamers.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import {
@@ -200,6 +201,51 @@ describe.each(CHECKPOINTS)("generate of %s", (checkpoint) => {
     await expect(model.generate({ ...inputs, ...COMMON, streamer: new Recorder() })).rejects.toThrow(
       OptionError,
     );
+  });
+
+  test("a streamer is told while the next token is computed, or before a criterion of the caller's is asked", async () => {
+    let computing = 0;
+    const { step } = RecordingDevice.prototype;
+    const watched = vi.spyOn(RecordingDevice.prototype, "step").mockImplementation(async function (
+      this: RecordingDevice,
+      ...args
+    ) {
+      computing++;
+      return step.apply(this, args).finally(() => computing--);
+    });
+    const seen: (number | string)[] = [];
+    class Watching extends BaseStreamer {
+      put(): void {
+        seen.push(computing);
+      }
+      end(): void {}
+    }
+    const options = { ...single, ...COMMON, max_new_tokens: 4 };
+    try {
+      await model.generate({ ...options, streamer: new Watching() });
+      expect(seen.splice(0)).toEqual([0, 1, 1, 1, 0]); // the prompt before all, and the last token after all
+      const asked = (): boolean => seen.push("asked") < 0;
+      await model.generate({ ...options, streamer: new Watching(), stopping_criteria: [asked] });
+      expect(seen).toEqual([0, ...Array(4).fill([0, "asked"]).flat()]);
+    } finally {
+      watched.mockRestore();
+    }
+  });
+
+  test("a streamer that fails ends its own call, and nobody else's", async () => {
+    class Failing extends BaseStreamer {
+      left = 3;
+      put(): void {
+        if (--this.left === 0) throw new Error("full");
+      }
+      end(): void {}
+    }
+    const bytes = model.deviceBytes;
+    const other = model.generate({ ...inputs, ...COMMON });
+    await expect(model.generate({ ...single, ...COMMON, streamer: new Failing() })).rejects.toThrow("full");
+    expect((await other).tolist()).toEqual(expected.facts.runs.greedy);
+    expect((await model.generate({ ...inputs, ...COMMON })).tolist()).toEqual(expected.facts.runs.greedy);
+    expect(model.deviceBytes).toBe(bytes);
   });
 
   test("who reads from a streamer gets the error, too", async () => {
