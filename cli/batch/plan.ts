@@ -55,7 +55,10 @@ async function* unanswered(
   }
 }
 
-/** @returns `again`: errors that are asked again, because that is wanted or because their line was changed */
+/**
+ * @returns `again`: what is asked again, its records taken out: errors, where that is wanted or their line was changed, and
+ *   what has more than one record
+ */
 async function compare(
   input: BatchInput,
   results: ResultsFile,
@@ -63,7 +66,7 @@ async function compare(
   retryErrors: boolean,
 ): Promise<{ total: number; again: Set<string> }> {
   const places = new Map<string, number>();
-  const again = new Set<string>();
+  const again = new Set(results.repeated);
   const foreign = new Set(results.known.keys());
   for await (const entry of input.entries()) {
     const { name, digest } = readRequest(entry, defaults);

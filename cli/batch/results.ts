@@ -13,6 +13,8 @@ export interface Known {
 /** The file of results: which questions have their record, and where the next goes. Each question has one at most. */
 export class ResultsFile {
   readonly path: string;
+  /** Questions with more than one result: two writers that did not see each other, on two machines say. */
+  readonly repeated: ReadonlySet<string>;
   readonly #file: AppendFile;
   readonly #known: Map<string, Known>;
   #done: number;
@@ -20,8 +22,14 @@ export class ResultsFile {
   #waiting: string[] = [];
   #written: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, file: AppendFile, known: Map<string, Known>) {
+  private constructor(
+    path: string,
+    file: AppendFile,
+    known: Map<string, Known>,
+    repeated: ReadonlySet<string>,
+  ) {
     this.path = path;
+    this.repeated = repeated;
     this.#file = file;
     this.#known = known;
     this.#done = known.size;
@@ -35,6 +43,7 @@ export class ResultsFile {
    */
   static async open(path: string): Promise<ResultsFile> {
     const known = new Map<string, Known>();
+    const repeated = new Set<string>();
     let number = 0;
     const file = await AppendFile.open(path, (line, whole) => {
       number++;
@@ -47,15 +56,20 @@ export class ResultsFile {
         );
       }
       const identity = identityOf(record.name);
-      if (known.has(identity)) {
-        throw new RecordFileError(`${path}, line ${number}: there are two results for ${identity}.`, {
-          where: path,
-        });
+      const before = known.get(identity);
+      if (before !== undefined && before.digest === record.digest) repeated.add(identity);
+      else if (before !== undefined) {
+        throw new RecordFileError(
+          `${path}, line ${number}: there are two different results for ${identity}.`,
+          {
+            where: path,
+          },
+        );
       }
       known.set(identity, { digest: record.digest, failed: record.failed });
       return true;
     });
-    return new ResultsFile(path, file, known);
+    return new ResultsFile(path, file, known, repeated);
   }
 
   get known(): ReadonlyMap<string, Known> {

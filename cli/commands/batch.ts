@@ -106,15 +106,18 @@ async function batch(paths: string[], flags: BatchFlags): Promise<void> {
   const input = await openInput(sources);
   const { model, prompt, maxNewTokens, temperature, topP, seed } = flags;
   const defaults = { model, prompt, sampling: { maxNewTokens, temperature, topP, seed } };
-  const plan = await makePlan(input, out, defaults, flags.retryErrors);
   const { signal, done } = interruptible(["SIGTERM"]);
   keepHeapSmall();
   try {
-    if (plan.total === 0) throw new UsageError(`${input.name}: there is nothing to ask`);
-    await answerAll(input, plan, flags, signal);
+    const plan = await makePlan(input, out, defaults, flags.retryErrors);
+    try {
+      if (plan.total === 0) throw new UsageError(`${input.name}: there is nothing to ask`);
+      await answerAll(input, plan, flags, signal);
+    } finally {
+      await plan.results.close();
+    }
   } finally {
     done();
-    await plan.results.close();
   }
 }
 

@@ -91,7 +91,8 @@ export class Producer {
     const { stop } = this.#options;
     try {
       await this.#tell();
-      await this.#collect();
+      // What came while nobody waited: such questions are not to be put into the queue again.
+      while (await this.#collect());
       for await (const request of this.#plan.questions()) {
         if (stop.aborted) return;
         await this.#take(request);
@@ -136,14 +137,15 @@ export class Producer {
   }
 
   async #wait(): Promise<void> {
-    if (await this.#collect()) return;
+    const came = await this.#collect();
+    // Also while results come without a pause: somebody may want to know how far it is.
     if (performance.now() - this.#lookedAround > LOOK_AROUND) {
       this.#lookedAround = performance.now();
       await this.#lookForDead();
       await this.#lookForLost();
       await this.#tell();
     }
-    await sleep(LOOK);
+    if (!came) await sleep(LOOK);
   }
 
   /** Takes what has come back. It leaves Redis when it is on the disk. */

@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -96,6 +96,33 @@ test("a signal lets what runs end; nothing of it is lost", async () => {
   expect(records.length).toBeLessThan(lines.length);
   for (const record of records) expect(record.text).toBe(QUESTIONS[Number(record.key)].answer);
   expect(said).toContain("the same command goes on with the rest");
+});
+
+test("stopped before anything runs: it says so, and there is nothing to be seen of the program", async () => {
+  const input = await writeInput("early.jsonl", [{ key: "a", image: QUESTIONS[0].images[0] }]);
+  const out = join(folder, "early.out.jsonl");
+  const child = startLlava(["batch", input, out, "--quiet"]);
+  let said = "";
+  child.stderr?.on("data", (data: Buffer) => {
+    said += data.toString();
+  });
+  const end = ended(child);
+  await vi.waitFor(() => access(out), { timeout: 60_000, interval: 5 });
+  child.kill("SIGINT");
+  expect(await end).toBe(130);
+  expect(["stopped\n", ""]).toContain(said);
+});
+
+test("a disk that takes no more: one line that names the file, and nothing of it is lost", async () => {
+  const [{ images }] = QUESTIONS;
+  const lines = Array.from({ length: 20 }, (_, i) => ({ key: `f${i}`, image: images[0], max_new_tokens: 2 }));
+  const args = ["batch", await writeInput("full.jsonl", lines), join(folder, "full.out.jsonl")];
+  const full = await llava([...args, "--quiet"], { maxFileBytes: 2048 });
+  expectOneLine(full, 1, /^error: .*full\.out\.jsonl: it cannot be written to \(E/);
+  expect((await readFile(args[2])).length).toBe(2048);
+  expect((await llava([...args, "--quiet"])).code).toBe(0);
+  const keys = (await readLines(args[2])).map(({ key }) => key);
+  expect([keys.length, new Set(keys).size]).toEqual([20, 20]);
 });
 
 test("what is wrong with a line or its picture is its result, and the others are answered", async () => {
@@ -262,11 +289,32 @@ test("results are held against what is asked", async () => {
   expect((await readLines(out)).map(({ key }) => key)).toEqual(["a", "c", 4]);
   expect(await left(input, out, {}, true)).toEqual(["mended", "c", "e"]);
   expect((await readLines(out)).map(({ key }) => key)).toEqual(["a", 4]);
-  await appendFile(out, before.split("\n")[0].concat("\n"));
-  await expect(left(input, out)).rejects.toThrow(/line 3: there are two results for a/);
+  // Two writers that did not see each other: what both have answered is asked again.
+  const line = before.split("\n")[0];
+  await appendFile(out, `${line}\n`);
+  expect(await left(input, out)).toContain("a");
+  expect((await readLines(out)).map(({ key }) => key)).toEqual([4]);
+  await appendFile(out, `${line}\n${line.replace(/"request":"./, '"request":"x')}\n`);
+  await expect(left(input, out)).rejects.toThrow(/line 3: there are two different results for a/);
 });
 
 const COUNTS = { finish_reason: "stop", image_tokens: 1, prompt_tokens: 2, generated_tokens: 3 } as const;
+
+test.skipIf(process.platform === "darwin")(
+  "a file of records has one writer at a time (macOS cannot hold it)",
+  async () => {
+    const path = join(folder, "held.txt");
+    const first = await AppendFile.open(path, () => true);
+    await expect(AppendFile.open(path, () => true)).rejects.toThrow(/held\.txt: something else writes to/);
+    await first.append("a\n");
+    await first.close();
+    const second = await AppendFile.open(path, () => true);
+    await appendFile(path, "b\n");
+    await expect(second.append("c\n")).rejects.toThrow(/held\.txt: something else writes to/);
+    await second.close();
+    expect(await readFile(path, "utf8")).toBe("a\nb\n");
+  },
+);
 
 test("a file of records is read in pieces: lines at their borders, and one that is longer than a piece", async () => {
   const path = join(folder, "long.txt");

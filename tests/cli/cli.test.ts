@@ -95,7 +95,7 @@ test("chat: questions about one picture, a second picture, wrong commands", asyn
     "Where is the moon?",
     "/exit",
   ];
-  const result = await llava(["chat", join(PICTURES, "night.jpg")], `${lines.join("\n")}\n`);
+  const result = await llava(["chat", join(PICTURES, "night.jpg")], { input: `${lines.join("\n")}\n` });
   expect(result.stdout).toContain("An owl.");
   expect(result.stdout).toContain("The moon is at the top right.");
   expect(result.stderr).toMatch(/nothing\.png/);

@@ -3,7 +3,12 @@ import { appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { openInput } from "../../cli/batch/input.ts";
+import { readRequest } from "../../cli/batch/request.ts";
 import { IncomingPictures } from "../../cli/queue/incoming.ts";
+import { resultsKey } from "../../cli/queue/job.ts";
+import { batchId } from "../../cli/queue/produce.ts";
+import { connect } from "../../cli/queue/redis.ts";
 import { freePort, HAS_REDIS, startRedis } from "./redis.ts";
 import {
   ended,
@@ -104,6 +109,29 @@ describe.skipIf(!HAS_REDIS)("over Redis (skipped where there is no redis-server)
       child.kill("SIGTERM");
       expect(await exit).toBe(0);
     }
+  });
+
+  test("all that came back while nobody waited is taken: none of it is asked again", async () => {
+    const input = join(folder, "waiting.jsonl");
+    const out = join(folder, "waiting.out.jsonl");
+    const asked = Array.from({ length: 250 }, (_, i) => ({ key: `w${i}`, image: "none.jpg" }));
+    await writeFile(input, asked.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    const sampling = { maxNewTokens: 256, temperature: 0, topP: 1 };
+    const defaults = { model: "nobody/works", prompt: "Describe this picture.", sampling };
+    const { redis: client, close } = await connect(url);
+    for await (const entry of (await openInput([input])).entries()) {
+      const { name, digest } = readRequest(entry, defaults);
+      const line = `${JSON.stringify({ key: name.value, text: "yes", request: digest })}\n`;
+      const tokens = { prompt: 1, generated: 1 };
+      await client.rpush(
+        resultsKey(batchId(out)),
+        JSON.stringify({ name, digest, failed: false, tokens, line }),
+      );
+    }
+    await close();
+    const end = await llava([...["batch", input, out, "--queue", url, "--model", "nobody/works"], "--json"]);
+    expect(JSON.parse(end.stdout)).toMatchObject({ total: 250, done: 250, errors: 0 });
+    expect(new Set((await readLines(out)).map(({ key }) => key)).size).toBe(250);
   });
 
   test("flags that mean nothing with a queue, or without one", async () => {
