@@ -4,8 +4,8 @@ import type { System } from "./system.ts";
 
 /** Node 20 ends the process where a view is one byte larger than this. */
 const SEGMENT = 2 ** 32;
-/** Large pages of x86-64. */
-const LARGE_PAGE = 2 ** 21;
+/** From here on pieces lie in large pages, where the system has them. */
+const LARGE = 2 ** 18;
 
 /**
  * A piece of memory outside of JavaScript's heap, that machine code works on. Every thread may see it.
@@ -14,7 +14,8 @@ const LARGE_PAGE = 2 ** 21;
  */
 export class Region {
   readonly #system: System;
-  readonly #allocated: { address: number; bytes: number };
+  /** Bytes of whole pages. */
+  readonly #size: number;
   readonly #segments: (ArrayBuffer | undefined)[];
   readonly address: number;
   readonly bytes: number;
@@ -23,14 +24,9 @@ export class Region {
   /** @throws UnsupportedError where the system has not so much memory */
   constructor(system: System, bytes: number) {
     this.#system = system;
-    // Large pages need their alignment; smaller pieces go without them.
-    const slack = bytes >= LARGE_PAGE ? LARGE_PAGE : 0;
-    const size = Math.max(1, Math.ceil(bytes / system.pageBytes)) * system.pageBytes + slack;
-    this.#allocated = { address: system.allocate(size), bytes: size };
-    const { address } = this.#allocated;
-    this.address = slack ? Math.ceil(address / LARGE_PAGE) * LARGE_PAGE : address;
+    this.#size = Math.max(1, Math.ceil(bytes / system.pageBytes)) * system.pageBytes;
+    this.address = bytes >= LARGE ? system.allocateLarge(this.#size) : system.allocate(this.#size);
     this.bytes = bytes;
-    if (slack) system.useLargePages(this.address, Math.floor(bytes / LARGE_PAGE) * LARGE_PAGE);
     this.#segments = new Array(Math.ceil(bytes / SEGMENT));
   }
 
@@ -87,6 +83,6 @@ export class Region {
     if (this.#freed) return;
     this.#freed = true;
     this.#segments.fill(undefined);
-    this.#system.release(this.#allocated.address, this.#allocated.bytes);
+    this.#system.release(this.address, this.#size);
   }
 }

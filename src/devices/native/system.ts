@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import type { Abi } from "../../codegen/x64/entry.ts";
 import type { KoffiModule } from "./koffi.ts";
+import { LargePages } from "./large_pages.ts";
 import { notExecutable, outOfMemory } from "./system_errors.ts";
 import { windows } from "./windows.ts";
 
@@ -12,10 +13,10 @@ export interface System {
   readonly pageBytes: number;
   /** Zeroed memory. @throws UnsupportedError where there is not so much */
   allocate(bytes: number): number;
-  /** Gives back what `allocate` gave. */
+  /** The same in large pages, where the system has them: they make reading weights faster. */
+  allocateLarge(bytes: number): number;
+  /** Gives back what `allocate` or `allocateLarge` gave. */
   release(address: number, bytes: number): void;
-  /** Asks for large pages, which make reading weights faster. Only a wish. */
-  useLargePages(address: number, bytes: number): void;
   /** Makes written memory executable, and no longer writable. @throws UnsupportedError where that is not allowed */
   makeExecutable(address: number, bytes: number): void;
   /** A file's bytes as memory that must not be written. */
@@ -54,19 +55,24 @@ function posix(koffi: KoffiModule): System {
     // MAP_FAILED is -1.
     return address >= 2 ** 63 ? undefined : address;
   };
+  const allocate = (bytes: number): number => {
+    const address = map(bytes, PROTECTION.readWrite, anonymous, -1);
+    if (address === undefined) throw outOfMemory(bytes);
+    return address;
+  };
+  const unmap = (address: number, bytes: number): void => void (bytes > 0 && munmap(address, bytes));
+  const largePages = new LargePages({
+    map: allocate,
+    unmap,
+    advise: (address, bytes) => madvise(address, bytes, MADV_HUGEPAGE),
+  });
   return {
     koffi,
     abi: "sysv",
     pageBytes: 4096,
-    allocate(bytes) {
-      const address = map(bytes, PROTECTION.readWrite, anonymous, -1);
-      if (address === undefined) throw outOfMemory(bytes);
-      return address;
-    },
-    release: (address, bytes) => munmap(address, bytes),
-    useLargePages(address, bytes) {
-      if (linux) madvise(address, bytes, MADV_HUGEPAGE);
-    },
+    allocate,
+    allocateLarge: (bytes) => (linux ? largePages.take(bytes) : allocate(bytes)),
+    release: unmap,
     makeExecutable(address, bytes) {
       if (mprotect(address, bytes, PROTECTION.readExecute) !== 0) throw notExecutable();
     },

@@ -64,18 +64,19 @@ export function windows(koffi: KoffiModule): System {
     return address;
   };
 
+  const allocate = (bytes: number): number => {
+    const address = Number(virtualAlloc(0, bytes, MEM_COMMIT_RESERVE, PAGE.readWrite));
+    if (address === 0) throw outOfMemory(bytes);
+    return address;
+  };
   return {
     koffi,
     abi: "win64",
     pageBytes: 4096,
-    allocate(bytes) {
-      const address = Number(virtualAlloc(0, bytes, MEM_COMMIT_RESERVE, PAGE.readWrite));
-      if (address === 0) throw outOfMemory(bytes);
-      return address;
-    },
-    release: (address) => virtualFree(address, 0, MEM_RELEASE),
+    allocate,
     // Large pages need a privilege that users do not have.
-    useLargePages: () => {},
+    allocateLarge: allocate,
+    release: (address) => virtualFree(address, 0, MEM_RELEASE),
     makeExecutable(address, bytes) {
       if (virtualProtect(address, bytes, PAGE.executeRead, Buffer.alloc(4)) === 0) throw notExecutable();
       flushCode(currentProcess(), address, bytes);
