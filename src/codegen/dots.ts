@@ -99,16 +99,18 @@ export function nibbleSum(b: Builder, start: () => Vec<"i32">): NibbleSum {
     };
     return wide;
   }
-  const sum = b.acc(b.i16(0));
+  let sum: Acc<"i16"> | undefined;
   const product = b.target.name === "wasm" ? "dotU7I8" : "dotU8I8";
   let steps = 0;
   const narrow: NibbleSum = {
     step(w, x) {
       if (++steps > NIBBLE_STEPS) throw b.error(`a NibbleSum of more than ${NIBBLE_STEPS} steps`);
-      sum.add(b.operate("i16", product, w, x));
+      const products = b.operate("i16", product, w, x);
+      if (sum) sum.add(products);
+      else sum = b.acc(products);
       return narrow;
     },
-    finish: () => b.add(dotI16(b, sum, b.i16(1)), start()),
+    finish: () => b.add(dotI16(b, sum ?? b.i16(0), b.i16(1)), start()),
   };
   return narrow;
 }

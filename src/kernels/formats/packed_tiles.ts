@@ -64,26 +64,24 @@ export function endTiles({ b }: Work): void {
 interface TileRows {
   row: Cursor;
   sums: Cursor;
+  /** Where the unpacked weight begins. */
+  weight(): Cursor;
   /** Bytes from one row to the next. */
   rowBytes: number;
   /** Vectors of columns. */
   vectors: number;
   blocks: number;
-  /** There are no sums yet. */
-  begin: boolean;
 }
 
 /** Adds the products of an unpacked chunk with 16 rows. */
 export function multiplyTiles(work: Work, rows: TileRows): void {
   const { b, cut } = work;
   packInput(work, rows);
-  const w = b.scratch(panelAt(work, 0));
+  const w = rows.weight();
   const sums = rows.sums.copy();
   const at = (m: number): number => m * cut.NV * ROW;
   b.repeat(rows.vectors, () => {
-    const acc = Array.from({ length: TILE_ROWS }, (_, m) =>
-      rows.begin ? b.accF32() : b.acc(sums.load(at(m))),
-    );
+    const acc = Array.from({ length: TILE_ROWS }, (_, m) => b.acc(sums.load(at(m))));
     for (let i = 0; i < rows.blocks; i += 2) multiplyPair(work, rows, w, i, acc);
     for (const [m, sum] of acc.entries()) sums.store(at(m), sum);
     sums.advance(ROW);

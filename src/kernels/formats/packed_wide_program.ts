@@ -23,7 +23,7 @@ import { QUANTISED_BYTES } from "./quantise_rows.ts";
 
 function cutOf({ bytes, amx }: Target): Cut {
   if (amx) return { MR: 3, NV: 4, columns: 64, chunk: 8, layout: TILE_LAYOUT };
-  return { MR: 2, NV: 2, columns: 32, chunk: 16, layout: wordByWord(2, bytes) };
+  return { MR: 3, NV: 3, columns: 48, chunk: 16, layout: wordByWord(3, bytes) };
 }
 
 /** The first words of NV vectors of columns, the second ones, and so on, then their scales. */
@@ -56,11 +56,9 @@ export function wideProgram(b: Builder, args: Args, shape: PackedShape): void {
     const w = b.cursor(args.weight, panel.times((cut.columns / GROUP) * blocks * format.groupBytes));
     const work = { b, shape, cut, columns, x, w };
     if (b.target.amx) beginTiles(work);
-    const first = Math.min(cut.chunk, blocks);
-    chunk(work, first, true);
-    b.repeat(Math.floor((blocks - first) / cut.chunk), () => chunk(work, cut.chunk, false));
-    const rest = (blocks - first) % cut.chunk;
-    if (rest > 0) chunk(work, rest, false);
+    clearSums(work);
+    b.repeat(Math.floor(blocks / cut.chunk), () => chunk(work, cut.chunk));
+    if (blocks % cut.chunk > 0) chunk(work, blocks % cut.chunk);
     if (b.target.amx) endTiles(work);
     writeOut(work, args, firstRow);
   };
@@ -94,16 +92,32 @@ function rowsOf({ b }: Work): Int {
 }
 
 /** Multiplies the next `blocks` blocks. */
-function chunk(work: Work, blocks: number, begin: boolean): void {
+function chunk(work: Work, blocks: number): void {
   unpackChunk(work, blocks);
-  multiplyChunk(work, blocks, begin);
+  multiplyChunk(work, blocks);
   work.x.advance(blocks * QUANTISED_BYTES);
   work.w.advance(blocks * work.shape.format.groupBytes);
 }
 
-/** Panels of NV vectors that a tile's columns take. */
-function panelsOf({ b, cut, columns }: Work): number {
-  return Math.ceil(columns / (cut.NV * b.lanes));
+/** Does something for each panel of NV vectors that a tile's columns take, given how many of them are its. */
+function eachPanel({ b, cut, columns }: Work, body: (columns: number) => void): void {
+  const NR = cut.NV * b.lanes;
+  if (columns >= 2 * NR) b.repeat(Math.floor(columns / NR), () => body(NR));
+  else if (columns >= NR) body(NR);
+  if (columns % NR > 0) body(columns % NR);
+}
+
+/** Sets the sums of all rows to zero. */
+function clearSums(work: Work): void {
+  const { b, cut } = work;
+  const sums = b.scratch(sumsAt(work));
+  const zero = b.f32(0);
+  eachPanel(work, () =>
+    b.repeat(rowsOf(work), () => {
+      for (let v = 0; v < cut.NV; v++) sums.store(b.target.bytes * v, zero);
+      sums.advance(b.target.bytes * cut.NV);
+    }),
+  );
 }
 
 /** Unpacks `blocks` blocks into scratch memory: for each panel of columns block after block. */
@@ -129,41 +143,61 @@ function unpackChunk(work: Work, blocks: number): void {
 }
 
 /** Adds the products of the unpacked blocks to the sums. */
-function multiplyChunk(work: Work, blocks: number, begin: boolean): void {
-  const { b, shape, cut, columns } = work;
+function multiplyChunk(work: Work, blocks: number): void {
+  const { b, cut, columns } = work;
+  const sums = b.scratch(sumsAt(work));
+  const first = (): Cursor => b.scratch(panelAt(work, 0));
+  // Where there is one panel only, no register need hold where it begins.
+  const panel = columns > cut.NV * b.lanes ? first() : undefined;
+  eachPanel(work, (part) => {
+    const weight = (): Cursor => panel?.copy() ?? first();
+    multiplyPanel(work, { weight, sums, blocks, vectors: Math.ceil(part / b.lanes) });
+    panel?.advance(cut.chunk * cut.layout.block);
+  });
+}
+
+/** An unpacked panel of a chunk, and where its sums are: `sums` walks on. */
+interface Panel {
+  /** Where it begins. */
+  weight(): Cursor;
+  sums: Cursor;
+  blocks: number;
+  /** Vectors of columns. */
+  vectors: number;
+}
+
+/** Multiplies a panel with all rows. */
+function multiplyPanel(work: Work, { weight, sums, blocks, vectors }: Panel): void {
+  const { b, shape, cut } = work;
   const { MR } = cut;
   const NR = cut.NV * b.lanes;
   const rowBytes = (shape.K / BLOCK) * QUANTISED_BYTES;
-  const sums = b.scratch(sumsAt(work));
-  for (let p = 0; p < panelsOf(work); p++) {
-    const vectors = vectorsOf(b, Math.min(NR, columns - p * NR));
-    const row = work.x.copy();
-    const some = (count: number): void => {
-      const w = b.scratch(panelAt(work, p));
-      const at = (m: number, v: number): number => 4 * (m * NR + v * b.lanes);
-      const acc = Array.from({ length: count }, (_, m) =>
-        vectors.map((_, v) => (begin ? b.accF32() : b.acc(sums.load(at(m, v))))),
-      );
-      b.repeat(blocks, () => {
-        blockProducts(work, w, row, rowBytes, acc);
-        w.advance(cut.layout.block);
-        row.advance(QUANTISED_BYTES);
-      });
-      for (const [m, all] of acc.entries()) for (const [v, sum] of all.entries()) sums.store(at(m, v), sum);
-      row.advance(count * rowBytes - blocks * QUANTISED_BYTES);
-      sums.advance(4 * count * NR);
-    };
-    if (b.target.amx)
-      b.repeat(rowsOf(work).dividedBy(TILE_ROWS), () => {
-        multiplyTiles(work, { row, sums, rowBytes, vectors: vectors.length, blocks, begin });
-        row.advance(TILE_ROWS * rowBytes);
-        sums.advance(4 * TILE_ROWS * NR);
-      });
-    const left = b.target.amx ? rowsOf(work).modulo(TILE_ROWS) : rowsOf(work);
-    b.repeat(left.dividedBy(MR), () => some(MR));
-    const rest = left.modulo(MR);
-    for (let count = 1; count < MR; count++) b.if(rest, "==", count, () => some(count));
-  }
+  const row = work.x.copy();
+  const some = (count: number): void => {
+    const w = weight();
+    const at = (m: number, v: number): number => 4 * (m * NR + v * b.lanes);
+    const acc = Array.from({ length: count }, (_, m) =>
+      Array.from({ length: vectors }, (_, v) => b.acc(sums.load(at(m, v)))),
+    );
+    b.repeat(blocks, () => {
+      blockProducts(work, w, row, rowBytes, acc);
+      w.advance(cut.layout.block);
+      row.advance(QUANTISED_BYTES);
+    });
+    for (const [m, all] of acc.entries()) for (const [v, sum] of all.entries()) sums.store(at(m, v), sum);
+    row.advance(count * rowBytes - blocks * QUANTISED_BYTES);
+    sums.advance(4 * count * NR);
+  };
+  if (b.target.amx)
+    b.repeat(rowsOf(work).dividedBy(TILE_ROWS), () => {
+      multiplyTiles(work, { weight, row, sums, rowBytes, vectors, blocks });
+      row.advance(TILE_ROWS * rowBytes);
+      sums.advance(4 * TILE_ROWS * NR);
+    });
+  const left = b.target.amx ? rowsOf(work).modulo(TILE_ROWS) : rowsOf(work);
+  b.repeat(left.dividedBy(MR), () => some(MR));
+  const rest = left.modulo(MR);
+  for (let count = 1; count < MR; count++) b.if(rest, "==", count, () => some(count));
 }
 
 /** One unpacked block with some rows of the input. */
@@ -201,12 +235,12 @@ function writeOut(work: Work, args: Args, firstRow: Int): void {
   const offset = bias && b.cursor(args.bias, panel.times(BYTES[bias] * cut.columns));
   const to = b.cursor(args.y, firstRow.times(4 * N), panel.times(4 * cut.columns));
   const sums = b.scratch(sumsAt(work));
-  for (let p = 0; p < panelsOf(work); p++) {
-    const vectors = vectorsOf(b, Math.min(NR, columns - p * NR));
+  const write = (columns: number): void => {
+    const vectors = vectorsOf(b, columns);
     const addends: (Vec<"f32"> | undefined)[] = vectors.map(
-      ({ first, lanes }) => offset && bias && loadFloat(offset, bias, BYTES[bias] * (p * NR + first), lanes),
+      ({ first, lanes }) => offset && bias && loadFloat(offset, bias, BYTES[bias] * first, lanes),
     );
-    const y = to.copy(4 * p * NR);
+    const y = to.copy();
     b.repeat(rowsOf(work), () => {
       for (const [v, { first, lanes }] of vectors.entries()) {
         const sum = sums.load(4 * first);
@@ -216,5 +250,8 @@ function writeOut(work: Work, args: Args, firstRow: Int): void {
       sums.advance(4 * NR);
       y.advance(4 * N);
     });
-  }
+    to.advance(4 * NR);
+    if (offset && bias) offset.advance(BYTES[bias] * NR);
+  };
+  eachPanel(work, write);
 }
