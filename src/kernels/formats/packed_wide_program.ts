@@ -228,7 +228,7 @@ function blockProducts(
 
 /** Writes the sums, and the bias with them, to y. */
 function writeOut(work: Work, args: Args, firstRow: Int): void {
-  const { b, shape, cut, columns } = work;
+  const { b, shape, cut } = work;
   const { bias, N } = shape;
   const NR = cut.NV * b.lanes;
   const panel = b.scratch().readInt(NOTES.panel);
