@@ -128,6 +128,21 @@ function inverseRoot(b: Builder, sum: Vec<"f32">, D: number, eps: number): Vec<"
   return b.div(b.f32(1), b.sqrt(b.add(b.mul(sum, b.f32(1 / D)), b.f32(eps))));
 }
 
+/** y = x + other, a row of D numbers, `other` in any float type. */
+export function addRow(b: Builder, D: number, x: Cursor, other: Cursor, dtype: DType, y: Cursor): void {
+  b.elements(
+    D,
+    (i, lanes) => {
+      const sum = b.add(x.load(4 * i, lanes), loadFloat(other, dtype, BYTES[dtype] * i, lanes));
+      y.store(4 * i, sum, lanes);
+    },
+    (k) => {
+      for (const cursor of [x, y]) cursor.advance(4 * k);
+      other.advance(BYTES[dtype] * k);
+    },
+  );
+}
+
 /** Copies a row of D numbers of any float type, widened. */
 export function copyRow(b: Builder, D: number, from: Cursor, dtype: DType, to: Cursor): void {
   b.elements(

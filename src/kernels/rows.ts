@@ -3,7 +3,7 @@ import { kernel } from "../devices/kernel.ts";
 import { BYTES, toFloat32 } from "../tensor/dtype.ts";
 import { int32, integers, normal } from "./cases.ts";
 import { expectSize, f32, float32, i32, widened } from "./host.ts";
-import { copyRow, mapRow, panelRowProgram, rowOf } from "./row_programs.ts";
+import { addRow, copyRow, panelRowProgram, rowOf } from "./row_programs.ts";
 
 /** Rows of the embedding matrix. ids int32 [T], weight [V, D] -> [T, D]. Ids must be below V. */
 export const embedding = kernel<{ ids: Value; weight: Value }>({
@@ -304,15 +304,14 @@ export const add = kernel<{ x: Value; other: Value }>({
   },
   vector({ x, other }) {
     const [T, D] = x.shape;
-    if (other.dtype !== "float32") return undefined;
+    const { dtype } = other;
     return {
-      key: `${D}`,
+      key: `${D} ${dtype}`,
       tiles: T,
       numbers: { period: other.shape[0] },
       build(b, args) {
-        const addend = rowOf(b, args.other, b.tile.modulo(args.period.read()), D);
-        const inputs = [rowOf(b, args.x, b.tile, D), addend];
-        mapRow(b, D, inputs, rowOf(b, args.y, b.tile, D), (p, q) => b.add(p, q));
+        const addend = rowOf(b, args.other, b.tile.modulo(args.period.read()), D, BYTES[dtype]);
+        addRow(b, D, rowOf(b, args.x, b.tile, D), addend, dtype, rowOf(b, args.y, b.tile, D));
       },
     };
   },

@@ -16,6 +16,9 @@ export interface Segment {
   blind?: boolean;
 }
 
+/** Entries of a step's list of pages are a multiple of this many, so that not every page that is added makes another shape. */
+const PAGES = 16;
+
 /** One sequence's part of the rows. */
 export interface Range {
   /** Its first row. */
@@ -39,7 +42,7 @@ export class Rows {
   readonly positions: readonly number[];
   /** int32 [S, 4]: first row, rows, keys before them, first entry in `pages` */
   readonly table: Value;
-  /** int32 [P] */
+  /** int32 [P], zeros at the end that nothing reads */
   readonly pages: Value;
   /** int32 [T]: where each row's key goes */
   readonly slots: Value;
@@ -68,7 +71,8 @@ export class Rows {
     this.positions = positions;
     this.slots = upload(slots, slots.length);
     this.table = upload(table, segments.length, 4);
-    this.pages = upload(pages, pages.length);
+    const unread = -pages.length & (PAGES - 1);
+    this.pages = upload([...pages, ...Array<number>(unread).fill(0)], pages.length + unread);
     this.#pool = pool;
   }
 

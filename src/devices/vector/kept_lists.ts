@@ -3,8 +3,8 @@ import { CommandList, type WrittenList } from "./command_list.ts";
 import type { Machine } from "./machine.ts";
 import { type Outline, sameMarks } from "./outline.ts";
 
-/** Steps that take turns: those of one and of several rows, of a model and of the one that drafts for it. */
-const LISTS = 4;
+/** Steps that take turns: those of one row and of each number of rows that sequences come and go with, of prompts, of drafts. */
+const LISTS = 32;
 
 /** A list that stands in memory, and the step that it was written for. */
 export interface KeptList<P> {
