@@ -111,6 +111,13 @@ function atLeastZero(text: string): number {
   throw new InvalidArgumentError("Expected a number from 0.");
 }
 
+/** Reads a number above 0. */
+export function aboveZero(text: string): number {
+  const value = atLeastZero(text);
+  if (value > 0) return value;
+  throw new InvalidArgumentError("Expected a number above 0.");
+}
+
 function share(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && value > 0 && value <= 1) return value;

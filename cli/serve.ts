@@ -52,8 +52,13 @@ export async function serveModels(flags: ServeFlags): Promise<void> {
     say("llava serve: anybody who reaches this machine can ask; --api-key keeps others out");
   }
   const stopped = stopSignal();
-  const failed = service.warmUp().then(() => say("llava serve: ready"));
-  await Promise.race([stopped, failed.then(() => stopped)]);
+  const ready = service.warmUp().then(() => say("llava serve: ready"));
+  try {
+    await Promise.race([stopped, ready.then(() => stopped)]);
+  } catch (error) {
+    await listening.close(0);
+    throw error;
+  }
   await listening.close(GRACE_MS);
   process.exit(0);
 }

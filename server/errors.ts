@@ -10,9 +10,16 @@ export class ApiError extends Error {
   constructor(
     status: number,
     message: string,
-    facts: { type?: string; param?: string; code?: string; headers?: Record<string, string> } = {},
+    facts: {
+      type?: string;
+      param?: string;
+      code?: string;
+      headers?: Record<string, string>;
+      /** What only the log tells. */
+      cause?: unknown;
+    } = {},
   ) {
-    super(message);
+    super(message, { cause: facts.cause });
     this.status = status;
     this.type = facts.type ?? (status >= 500 ? "server_error" : "invalid_request_error");
     this.param = facts.param ?? null;

@@ -2,6 +2,8 @@
 export interface Limits {
   /** Bytes of a request's body. */
   bodyBytes: number;
+  /** Bytes of the bodies of all requests that are being read or wait in line. */
+  bodiesBytes: number;
   /** Bytes of one picture's file. */
   pictureBytes: number;
   /** Pixels of one picture: checked before any is decoded. */
@@ -24,6 +26,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Readonly<Limits> = {
   bodyBytes: 48 * 2 ** 20,
+  bodiesBytes: 256 * 2 ** 20,
   pictureBytes: 20 * 2 ** 20,
   picturePixels: 50_000_000,
   pictures: 16,

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Admission } from "./admission.ts";
+import type { BodyBudget } from "./body_budget.ts";
 import type { ModelPool, Reuse } from "./model_pool.ts";
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -45,11 +46,12 @@ export class Metrics {
   }
 
   /** Watches what has a state of its own. */
-  watch(admission: Admission, pool: ModelPool): void {
+  watch(admission: Admission, bodies: BodyBudget, pool: ModelPool): void {
     const sum = (of: (resident: (typeof pool.residents)[number]) => number): number =>
       pool.residents.reduce((total, resident) => total + of(resident), 0);
     this.#gauge("llava_requests_running", "Requests being computed.", () => admission.running);
     this.#gauge("llava_requests_waiting", "Requests in line.", () => admission.waiting);
+    this.#gauge("llava_request_body_bytes", "Bodies being read or in line.", () => bodies.bytes);
     this.#gauge("llava_models_loaded", "Models in memory.", () => pool.residents.length);
     this.#gauge("llava_model_bytes", "Weights and caches of the models in memory.", () =>
       sum(({ model }) => model.deviceBytes),

@@ -1,7 +1,6 @@
-import { type AutoProcessor, LlavaError, type LlavaForConditionalGeneration } from "../src/index.ts";
+import type { AutoProcessor, LlavaForConditionalGeneration } from "../src/index.ts";
 import { orAborted } from "./abort.ts";
 import { ApiError } from "./errors.ts";
-import { prepareOnce } from "./picture_cache.ts";
 
 /** A model with its processor. */
 export interface Loaded {
@@ -39,10 +38,18 @@ interface Entry {
   served: ServedModel;
   resident?: Resident;
   loading?: Promise<Resident>;
-  /** Requests that use it. */
+  /** Requests that use it, and those that wait until it is loaded. */
   users: number;
+  waiting: number;
   lastUsed: number;
+  /** It takes no more requests: another model waits for its memory. */
+  leaving: boolean;
+  /** When it could not be loaded, and what clients are told. */
+  failed?: { at: number; error: ApiError };
 }
+
+/** Seconds in which a model that could not be loaded is not tried again: to try may mean to unload others. */
+const RETRY_SECONDS = 10;
 
 export interface PoolOptions {
   modelBytes: number;
@@ -65,7 +72,7 @@ export class ModelPool {
   constructor(models: readonly ServedModel[], options: PoolOptions) {
     this.#options = options;
     for (const served of models) {
-      this.#entries.set(served.id, { served, users: 0, lastUsed: 0 });
+      this.#entries.set(served.id, { served, users: 0, waiting: 0, lastUsed: 0, leaving: false });
       for (const name of [served.id, ...(served.aliases ?? [])]) this.#names.set(name, served.id);
     }
   }
@@ -94,21 +101,29 @@ export class ModelPool {
     });
   }
 
-  /** A model for a request, loaded if need be. `release` when the request is done. */
+  /**
+   * A model for a request, loaded if need be. `release` when the request is done.
+   *
+   * @throws ApiError 503 where it cannot be loaded; the signal's reason where that aborts before
+   */
   async acquire(id: string, signal: AbortSignal): Promise<{ resident: Resident; release: () => void }> {
     const entry = this.#entries.get(this.idOf(id)) as Entry;
-    entry.users++;
     entry.lastUsed = ++this.#clock;
+    const resident = entry.resident && !entry.leaving ? entry.resident : await this.#loaded(entry, signal);
+    entry.users++;
     const release = (): void => {
       entry.users--;
       this.#wakeUp();
     };
+    return { resident, release };
+  }
+
+  async #loaded(entry: Entry, signal: AbortSignal): Promise<Resident> {
+    entry.waiting++;
     try {
-      const resident = entry.resident ?? (await orAborted(this.#load(entry), signal));
-      return { resident, release };
-    } catch (error) {
-      release();
-      throw error;
+      return await orAborted(this.#load(entry), signal);
+    } finally {
+      entry.waiting--;
     }
   }
 
@@ -129,33 +144,49 @@ export class ModelPool {
   }
 
   async #loadNow(entry: Entry): Promise<Resident> {
-    const { served } = entry;
-    const { onError } = this.#options;
+    const { served, failed } = entry;
+    if (entry.resident) return entry.resident; // it was to leave, and other memory was found
+    if (failed && performance.now() - failed.at < 1000 * RETRY_SECONDS) throw failed.error;
     try {
       if (Number.isFinite(this.#options.modelBytes)) await this.#makeRoom(await served.estimate());
       const loaded = await served.load();
-      prepareOnce(loaded.processor);
+      // To resize a picture takes longer than a step of a small model, and all requests wait meanwhile.
+      loaded.processor.image_processor.keepPrepared();
       entry.resident = { ...loaded, id: served.id };
       return entry.resident;
-    } catch (error) {
-      onError?.(served.id, error);
-      if (!(error instanceof LlavaError)) throw error;
-      throw new ApiError(503, "This model could not be loaded. The server's log says why.", {
+    } catch (cause) {
+      this.#options.onError?.(served.id, cause);
+      const error = new ApiError(503, "This model could not be loaded. The server's log says why.", {
         code: "model_not_loaded",
+        headers: { "Retry-After": String(RETRY_SECONDS) },
+        cause,
       });
+      entry.failed = { at: performance.now(), error };
+      throw error;
     }
   }
 
-  /** Unloads models that nobody uses until there is room, or nothing else is loaded. Waits for those in use. */
+  /**
+   * Unloads models that nobody uses until there is room, or nothing else is loaded. Where all are in use, the least
+   * recently used takes no more requests, so that its memory comes free however many ask for it.
+   */
   async #makeRoom(bytes: number): Promise<void> {
-    while (this.residents.length > 0) {
-      const used = this.residents.reduce((sum, { model }) => sum + model.deviceBytes, 0);
-      if (used + bytes <= this.#options.modelBytes) return;
-      const idle = [...this.#entries.values()]
-        .filter(({ resident, users }) => resident && users === 0)
-        .sort((a, b) => a.lastUsed - b.lastUsed);
-      if (idle.length > 0) await this.#unload(idle[0]);
-      else await new Promise<void>((resolve) => (this.#wakeUp = resolve));
+    try {
+      while (this.residents.length > 0) {
+        const used = this.residents.reduce((sum, { model }) => sum + model.deviceBytes, 0);
+        if (used + bytes <= this.#options.modelBytes) return;
+        const loaded = [...this.#entries.values()]
+          .filter(({ resident }) => resident)
+          .sort((a, b) => a.lastUsed - b.lastUsed);
+        const idle = loaded.find(({ users, waiting, leaving }) => users === 0 && (leaving || waiting === 0));
+        if (idle) await this.#unload(idle);
+        else {
+          if (!loaded.some(({ leaving }) => leaving)) loaded[0].leaving = true;
+          await new Promise<void>((resolve) => (this.#wakeUp = resolve));
+        }
+      }
+    } finally {
+      for (const entry of this.#entries.values()) entry.leaving = false;
     }
   }
 

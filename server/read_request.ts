@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { BodyShare } from "./body_budget.ts";
 import { ApiError } from "./errors.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -6,28 +7,37 @@ type Issue = z.core.$ZodIssue;
 /**
  * The body as the schema has it.
  *
+ * @param limit bytes that it may have
+ * @param share what it takes of the memory for bodies
  * @throws ApiError that names the field at fault
  */
-export async function readRequest<T>(request: Request, schema: z.ZodType<T>, limit: number): Promise<T> {
+export async function readRequest<T>(
+  request: Request,
+  schema: z.ZodType<T>,
+  limit: number,
+  share: BodyShare,
+): Promise<T> {
   if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
     throw new ApiError(415, "Send the request as JSON, with the header Content-Type: application/json.", {
       code: "unsupported_media_type",
     });
   }
-  const body = withoutNulls(parse(await readText(request, limit)));
+  const body = withoutNulls(parse(await readText(request, limit, share)));
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   throw asError(deepest(result.error.issues[0], []));
 }
 
 /** @throws ApiError where the body is longer than the limit, or no UTF-8 */
-async function readText(request: Request, limit: number): Promise<string> {
+async function readText(request: Request, limit: number, share: BodyShare): Promise<string> {
   const tooLarge = (): ApiError =>
     new ApiError(413, `The request's body is larger than ${limit} bytes.`, { code: "body_too_large" });
   const said = Number(request.headers.get("content-length") ?? Number.NaN);
   if (said > limit) throw tooLarge();
   // Nobody sends more than they have said. Reading piece by piece takes longer than all else that is done to a request.
-  const bytes = said <= limit ? await request.arrayBuffer() : await readPieces(request, limit, tooLarge);
+  if (said <= limit) share.take(said);
+  const bytes =
+    said <= limit ? await request.arrayBuffer() : await readPieces(request, limit, share, tooLarge);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -36,12 +46,18 @@ async function readText(request: Request, limit: number): Promise<string> {
 }
 
 /** A body whose length is not known beforehand. */
-async function readPieces(request: Request, limit: number, tooLarge: () => ApiError): Promise<Uint8Array> {
+async function readPieces(
+  request: Request,
+  limit: number,
+  share: BodyShare,
+  tooLarge: () => ApiError,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.length;
     if (size > limit) throw tooLarge();
+    share.take(chunk.length);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
-import { type ApiError, invalid } from "./errors.ts";
+import { orAborted } from "./abort.ts";
+import { ApiError, invalid } from "./errors.ts";
 
 /** An address that a name stands for. */
 export interface Address {
@@ -72,20 +73,20 @@ export class RemotePictures {
     this.#resolve = resolve;
   }
 
-  /** @throws ApiError that names the field, and says nothing of what is behind an address */
+  /** @throws ApiError that names the field, and says nothing of what is behind an address; the signal's reason */
   async read(url: string, param: string, limit: number, signal: AbortSignal): Promise<Uint8Array> {
     let target = url;
     const both = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       const checked = this.#check(target, param);
-      const address = await this.#address(checked, param);
       try {
+        const address = await this.#address(checked, param, both);
         const answer = await get(checked, address, limit, both);
         if (answer instanceof Uint8Array) return answer;
         target = new URL(answer, checked).href;
-      } catch {
+      } catch (error) {
         signal.throwIfAborted();
-        throw failed(param);
+        throw error instanceof ApiError ? error : failed(param);
       }
     }
     throw failed(param);
@@ -111,16 +112,11 @@ export class RemotePictures {
     return url;
   }
 
-  /** The one address that will be connected to. */
-  async #address({ hostname }: URL, param: string): Promise<Address> {
+  /** The one address that will be connected to. The system's resolver cannot be stopped: it is not waited for. */
+  async #address({ hostname }: URL, param: string, signal: AbortSignal): Promise<Address> {
     const bare = hostname.replace(/^\[|\]$/g, "");
     const family = isIP(bare);
-    let addresses: Address[];
-    try {
-      addresses = family > 0 ? [{ address: bare, family }] : await this.#resolve(bare);
-    } catch {
-      throw failed(param);
-    }
+    const addresses = family > 0 ? [{ address: bare, family }] : await orAborted(this.#resolve(bare), signal);
     if (addresses.length === 0 || !addresses.every(this.#allowed)) {
       throw invalid(param, "the server does not fetch pictures from this host", "image_url_not_allowed");
     }

@@ -1,4 +1,5 @@
 import { Admission } from "./admission.ts";
+import { BodyBudget } from "./body_budget.ts";
 import { ApiError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
@@ -36,6 +37,7 @@ export class Service {
   readonly limits: Limits;
   readonly pool: ModelPool;
   readonly admission: Admission;
+  readonly bodies: BodyBudget;
   readonly metrics = new Metrics();
   readonly remote: RemotePictures;
   readonly pictures = new PictureCache();
@@ -43,12 +45,14 @@ export class Service {
   /** One for each request. No signal is shared by all: whatever listened to it would be kept for ever. */
   readonly #running = new Set<AbortController>();
   #closing = false;
+  #ready = false;
   #failure: string | undefined;
 
   constructor({ models, limits, imageHosts, resolve, log }: ServiceOptions) {
     this.limits = limits;
     this.log = log;
     this.admission = new Admission(limits.running, limits.queued);
+    this.bodies = new BodyBudget(limits.bodiesBytes);
     this.remote = new RemotePictures(imageHosts, resolve);
     this.pool = new ModelPool(models, {
       modelBytes: limits.modelBytes,
@@ -60,24 +64,29 @@ export class Service {
         });
       },
     });
-    this.metrics.watch(this.admission, this.pool);
+    this.metrics.watch(this.admission, this.bodies, this.pool);
   }
 
-  /** `ok` as soon as the first model is there. */
+  /** `ok` once the first model was there: one may leave before another comes. */
   get state(): "loading" | "ok" | "failed" | "closing" {
     if (this.#closing) return "closing";
-    if (this.pool.residents.length > 0) return "ok";
+    if (this.#ready) return "ok";
     return this.#failure === undefined ? "loading" : "failed";
   }
 
-  /** Loads the first model, so that the first request need not wait. */
+  /**
+   * Loads the first model, so that the first request need not wait.
+   *
+   * @throws why it cannot be loaded
+   */
   async warmUp(): Promise<void> {
     try {
       const { release } = await this.pool.acquire(this.pool.ids[0], new AbortController().signal);
       release();
+      this.#ready = true;
     } catch (error) {
       this.#failure = String(error);
-      throw error;
+      throw error instanceof ApiError ? (error.cause ?? error) : error;
     }
   }
 
@@ -118,6 +127,7 @@ export class Service {
       this.metrics.queueTime.observe(queueMs / 1000);
       const { resident, release } = await this.pool.acquire(id, signal);
       undo.push(release);
+      this.#ready = true;
       return { resident, signal, queueMs, done };
     } catch (error) {
       done();

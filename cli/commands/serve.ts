@@ -1,7 +1,7 @@
 import { totalmem } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DEFAULT_LIMITS } from "../../server/limits.ts";
-import { addDeviceFlags, DEFAULT_MODEL, wholeNumber } from "../options.ts";
+import { aboveZero, addDeviceFlags, DEFAULT_MODEL, wholeNumber } from "../options.ts";
 import type { ServeFlags } from "../serve.ts";
 
 const EXAMPLES = `
@@ -40,7 +40,7 @@ export function addServe(program: Command): void {
     .option(
       "--memory <GB>",
       "what models may take together; those used least are unloaded (default: 3/4 of this machine's)",
-      wholeNumber(1),
+      aboveZero,
       Math.max(1, Math.floor((0.75 * totalmem()) / 1e9)),
     );
   addDeviceFlags(command)

@@ -1,4 +1,5 @@
 import { type AnswerRequest, answer, type Format } from "../answer.ts";
+import type { BodyShare } from "../body_budget.ts";
 import type { Choice, Piece } from "../choice.ts";
 import { constraintOf, schemaOf } from "../constraint.ts";
 import { ApiError, invalid } from "../errors.ts";
@@ -14,15 +15,21 @@ import { checkShared } from "./checks.ts";
 
 /** POST /v1/chat/completions */
 export async function chat(service: Service, raw: Request, record: RequestRecord): Promise<Response> {
-  const { request, take } = await read(service, raw);
-  return answer(service, request, raw, record, async ({ resident, signal }) => {
-    const { limits, remote, pictures } = service;
-    // Before anything is streamed: a schema that cannot be held is the client's error.
-    if (request.schema) constraintOf(resident, request.schema, 1);
-    const prompt = await chatPrompt(resident, take(), { limits, remote, pictures, signal });
-    const texts = new TokenTexts(resident.processor.tokenizer);
-    return { prompts: [prompt], format: new ChatFormat(texts, request.top_logprobs !== undefined) };
-  });
+  const share = service.bodies.share();
+  try {
+    const { request, take } = await read(service, raw, share);
+    return await answer(service, request, raw, record, async ({ resident, signal }) => {
+      const { limits, remote, pictures } = service;
+      // Before anything is streamed: a schema that cannot be held is the client's error.
+      if (request.schema) constraintOf(resident, request.schema, 1);
+      const prompt = await chatPrompt(resident, take(), { limits, remote, pictures, signal });
+      share.free();
+      const texts = new TokenTexts(resident.processor.tokenizer);
+      return { prompts: [prompt], format: new ChatFormat(texts, request.top_logprobs !== undefined) };
+    });
+  } finally {
+    share.free();
+  }
 }
 
 /**
@@ -32,8 +39,9 @@ export async function chat(service: Service, raw: Request, record: RequestRecord
 async function read(
   { limits }: Service,
   raw: Request,
+  share: BodyShare,
 ): Promise<{ request: AnswerRequest; take: () => Message[] }> {
-  const { messages, ...body } = await readRequest(raw, chatRequest, limits.bodyBytes);
+  const { messages, ...body } = await readRequest(raw, chatRequest, limits.bodyBytes, share);
   check(messages, body, limits);
   const request = {
     ...body,

@@ -11,14 +11,25 @@ import { checkShared } from "./checks.ts";
 
 /** POST /v1/completions */
 export async function completions(service: Service, raw: Request, record: RequestRecord): Promise<Response> {
-  const { logprobs, ...body } = await readRequest(raw, completionRequest, service.limits.bodyBytes);
-  const texts = promptsOf(body.prompt);
-  checkShared(body, service.limits, texts.length);
-  const request: AnswerRequest = { ...body, top_logprobs: logprobs };
-  return answer(service, request, raw, record, async ({ resident }) => ({
-    prompts: texts.map((text) => textPrompt(resident, text)),
-    format: new CompletionFormat(new TokenTexts(resident.processor.tokenizer), logprobs !== undefined),
-  }));
+  const share = service.bodies.share();
+  const { limits } = service;
+  try {
+    const { logprobs, ...body } = await readRequest(raw, completionRequest, limits.bodyBytes, share);
+    const texts = promptsOf(body.prompt);
+    checkShared(body, limits, texts.length);
+    const request: AnswerRequest = { ...body, top_logprobs: logprobs };
+    return await answer(service, request, raw, record, async ({ resident }) => {
+      const prompts = texts.map((text) => textPrompt(resident, text));
+      share.free();
+      const format = new CompletionFormat(
+        new TokenTexts(resident.processor.tokenizer),
+        logprobs !== undefined,
+      );
+      return { prompts, format };
+    });
+  } finally {
+    share.free();
+  }
 }
 
 function promptsOf(prompt: CompletionRequest["prompt"]): (string | number[])[] {

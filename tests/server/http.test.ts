@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import OpenAI, { APIError, AuthenticationError, BadRequestError, NotFoundError } from "openai";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../server/app.ts";
 import { ApiError } from "../../server/errors.ts";
 import { type Listening, listen } from "../../server/listen.ts";
@@ -164,6 +164,48 @@ describe("limits", () => {
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
   });
 
+  test("bodies are bounded together: while they are read, and while they wait in line", async () => {
+    const { service: small } = demoService({ bodiesBytes: 5000, running: 1 });
+    await small.warmUp();
+    const app = createApp(small);
+    const post = async (body: string | ReadableStream<Uint8Array>): Promise<Response> => {
+      const headers: Record<string, string> = { "Content-Type": "application/json" };
+      if (typeof body === "string") headers["Content-Length"] = String(body.length);
+      const init: RequestInit & { duplex: "half" } = { method: "POST", headers, body, duplex: "half" };
+      return app.request("http://x/v1/chat/completions", init);
+    };
+    const large = `${" ".repeat(3000)}${JSON.stringify(chatBody("Hello", [], { max_tokens: 1 }))}`;
+    const refused = async (): Promise<void> => {
+      const response = await post(large);
+      expect(response.status).toBe(429);
+      expect(response.headers.get("retry-after")).toBe("1");
+      expect(await response.json()).toMatchObject({
+        error: { type: "rate_limit_error", code: "bodies_full" },
+      });
+    };
+    // One that does not say how long it is, and is not at its end.
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const slow = post(readable);
+    void writer.write(new TextEncoder().encode(" ".repeat(2500)));
+    await vi.waitFor(() => expect(small.bodies.bytes).toBe(2500));
+    await refused();
+    writer.write(new TextEncoder().encode(" ".repeat(2501))).catch(() => {});
+    expect((await slow).status).toBe(429);
+    expect(small.bodies.bytes).toBe(0);
+
+    const leave = await small.admission.enter(new AbortController().signal);
+    const first = post(large);
+    await vi.waitFor(() => expect(small.admission.waiting).toBe(1));
+    await refused();
+    leave();
+    expect((await first).status).toBe(200);
+    expect((await post(large)).status).toBe(200);
+    expect((await post("{")).status).toBe(400);
+    expect(small.bodies.bytes).toBe(0);
+    await small.pool.dispose();
+  });
+
   test("a request that takes too long ends with what was said", async () => {
     const { service: hasty } = demoService({ deadlineMs: 400 });
     await hasty.warmUp();
@@ -206,6 +248,27 @@ describe("several models", () => {
     expect(loaded()).toEqual(["b", "c"]);
     expect(await Promise.all([ask("a"), ask("b"), ask("c")])).toEqual([200, 200, 200]);
     expect(loaded().length).toBe(2);
+
+    // However many ask for those that are there, the third has its turn.
+    const there = loaded();
+    const third = ["a", "b", "c"].find((id) => !there.includes(id)) as string;
+    const acquire = (id: string): Promise<{ release: () => void }> =>
+      several.pool.acquire(id, new AbortController().signal);
+    const held: { release: () => void }[] = [];
+    let came = false;
+    const askForBoth = async (): Promise<void> => {
+      for (const id of there) void acquire(id).then((next) => (came ? next.release() : held.push(next)));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      for (const { release } of held.splice(0, came ? held.length : held.length - 4)) release();
+    };
+    await askForBoth();
+    const turn = acquire(third).then(({ release }) => {
+      came = true;
+      release();
+    });
+    for (let i = 0; i < 4000 && !came; i++) await askForBoth();
+    expect(came).toBe(true);
+    await Promise.all([turn, askForBoth()]);
     await several.pool.dispose();
   });
 
@@ -221,6 +284,22 @@ describe("several models", () => {
     expect(response.status).toBeGreaterThanOrEqual(500);
     expect(await response.text()).not.toContain("secret");
     expect(JSON.stringify(lines)).toContain("/secret/place");
+  });
+
+  test("one that cannot be loaded does not drive out the others again and again", async () => {
+    const load = vi.fn(() => Promise.reject(new Error("damaged")));
+    const broken = { ...demo("broken"), estimate: async () => 1e12, load };
+    const { service: both } = demoService({ modelBytes: 45e6 }, { models: [demo("a"), broken] });
+    await both.warmUp();
+    const { signal } = new AbortController();
+    const refused = expect.objectContaining({ status: 503, headers: { "Retry-After": "10" } });
+    await expect(both.pool.acquire("broken", signal)).rejects.toEqual(refused);
+    expect(both.state).toBe("ok");
+    (await both.pool.acquire("a", signal)).release();
+    await expect(both.pool.acquire("broken", signal)).rejects.toEqual(refused);
+    expect(both.pool.residents.map(({ id }) => id)).toEqual(["a"]);
+    expect(load).toHaveBeenCalledOnce();
+    await both.pool.dispose();
   });
 });
 

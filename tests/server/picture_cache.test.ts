@@ -1,9 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { PictureCache, prepareOnce } from "../../server/picture_cache.ts";
-import { AutoProcessor, load_image, RawImage, type Tensor } from "../../src/index.ts";
-
-const folder = new URL("../../checkpoints/llava-demo/pictures/", import.meta.url);
-const read = (name: string): Promise<RawImage> => load_image(new URL(name, folder).pathname);
+import { PictureCache } from "../../server/picture_cache.ts";
+import { RawImage } from "../../src/index.ts";
 
 function grey(width: number, height: number): RawImage {
   return new RawImage({ data: new Uint8Array(width * height * 3), width, height, channels: 3 });
@@ -33,23 +30,4 @@ test("what is kept is bounded, by number and by bytes; what was used last stays"
   for (let i = 0; i < 4; i++) await cache.read(Uint8Array.of(9, i), async () => grey(5000, 3000));
   await cache.read(Uint8Array.of(255), again);
   expect(again).toHaveBeenCalledTimes(2);
-});
-
-test("a picture that is kept is prepared once, and to the same numbers", async () => {
-  const plain = await AutoProcessor.from_pretrained("llava-demo");
-  const remembering = await AutoProcessor.from_pretrained("llava-demo");
-  prepareOnce(remembering);
-  const transform = vi.spyOn(remembering.image_processor, "process_image");
-  const [garden, beach] = [await read("garden.jpg"), await read("beach.jpg")];
-  const pixels = async (processor: typeof plain, images: RawImage[]): Promise<Tensor> => {
-    const text = "<image>".repeat(images.length);
-    return (await processor({ images, text })).pixel_values as Tensor;
-  };
-  const first = await pixels(remembering, [garden]);
-  expect(first.data).toEqual((await pixels(plain, [garden])).data);
-  expect((await pixels(remembering, [garden])).data).toEqual(first.data);
-  expect(transform).toHaveBeenCalledTimes(1);
-  expect((await pixels(remembering, [beach])).data).toEqual((await pixels(plain, [beach])).data);
-  const both = await pixels(remembering, [beach, garden]);
-  expect(both.data).toEqual((await pixels(plain, [beach, garden])).data);
 });

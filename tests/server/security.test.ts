@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../server/app.ts";
 import { isLoopback } from "../../server/guards.ts";
 import { isPublic, RemotePictures } from "../../server/remote_pictures.ts";
@@ -166,6 +166,26 @@ describe("--allow-image-host", () => {
       });
     }
     expect(asked.length).toBe(before);
+  });
+
+  test("who does not wait any longer is not kept waiting: by the name, nor by the host", async () => {
+    const never = new Promise<never>(() => {});
+    const silent = createServer(() => asked.push("silent"));
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const there = `silent.test:${(silent.address() as AddressInfo).port}`;
+    for (const [pictures, url] of [
+      [new RemotePictures(["slow.test"], () => never), "http://slow.test/"],
+      [new RemotePictures([there], here, () => true), `http://${there}/`],
+    ] as const) {
+      const controller = new AbortController();
+      const answer = pictures.read(url, PARAM, 1000, controller.signal);
+      if (url.includes("silent")) await vi.waitFor(() => expect(asked.at(-1)).toBe("silent"));
+      const gone = new Error("gone");
+      controller.abort(gone);
+      await expect(answer).rejects.toBe(gone);
+    }
+    silent.closeAllConnections();
+    silent.close();
   });
 
   test("one private address among public ones is enough", async () => {

@@ -2,7 +2,7 @@ import { Callable } from "../../base/callable.ts";
 import { UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import { HUB_OPTIONS, type HubOptions } from "../../hub/repository.ts";
-import type { RawImage } from "../../image/raw_image.ts";
+import { RawImage } from "../../image/raw_image.ts";
 import { type NestedNumbers, Tensor } from "../../tensor/tensor.ts";
 import { cloneJson, pythonJson } from "../config_json.ts";
 import { saveTextFile } from "../save_file.ts";
@@ -21,6 +21,7 @@ import {
 } from "./image_kwargs.ts";
 import type { SizeDict } from "./image_sizes.ts";
 import { type Processed, pack } from "./pack.ts";
+import { PreparedPictures } from "./prepared_pictures.ts";
 
 /** What a constructor takes: options, and anything else, which is kept as an attribute. */
 export interface ImageProcessorInit extends ImagesKwargs {
@@ -97,6 +98,7 @@ export abstract class BaseImageProcessor<
   declare data_format: ChannelDimension | null;
   declare input_data_format: ChannelDimension | null;
   declare [hidden]: Map<string, unknown>;
+  #prepared: PreparedPictures | undefined;
 
   /**
    * @param options an explicit null stays null; what is no option is kept as an attribute
@@ -160,10 +162,20 @@ export abstract class BaseImageProcessor<
     for (const image of make_flat_list_of_images(images)) {
       signal?.throwIfAborted();
       const fetched = await fetchImage(image, signal);
-      processed.push(this.transform(this.process_image(fetched, kwargs), kwargs));
+      const make = (): Tensor => this.transform(this.process_image(fetched, kwargs), kwargs);
+      const kept = fetched instanceof RawImage && this.#prepared?.take(fetched, kwargs, make);
+      processed.push(kept || make());
     }
     const nested = call.return_tensors === null;
     return new BatchFeature(pack(this.collate(processed, kwargs), nested));
+  }
+
+  /**
+   * From now on, what is made of a `RawImage` is kept as long as that object lives, and not made again: for pictures that
+   * come more than once, and whose pixels stay as they are.
+   */
+  keepPrepared(): void {
+    this.#prepared ??= new PreparedPictures();
   }
 
   /** One picture as an array of [channels, height, width], in RGB where `do_convert_rgb` says so. */
