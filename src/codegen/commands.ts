@@ -7,6 +7,8 @@ export interface Command {
   /** Address of its argument block. */
   readonly block: number;
   readonly tiles: number;
+  /** Needs nothing of what the command before makes, nor the other way round: no thread waits between the two. */
+  readonly beside?: boolean;
 }
 
 /** Bytes that a list of commands takes. */
@@ -16,12 +18,17 @@ export function commandBytes(count: number): number {
 
 /** Writes a list of commands, ready to be run, into memory of `commandBytes`. */
 export function writeCommands(memory: DataView, commands: readonly Command[]): void {
+  let group = 0;
   for (const [i, { program, block, tiles }] of commands.entries()) {
     const at = i * COMMAND.bytes;
+    group++;
+    const ends = commands[i + 1]?.beside !== true;
     memory.setBigUint64(at + COMMAND.program, BigInt(program), true);
     memory.setBigUint64(at + COMMAND.arguments, BigInt(block), true);
     memory.setUint32(at + COMMAND.tiles, tiles, true);
+    memory.setUint32(at + COMMAND.ends, ends ? group : 0, true);
     memory.setUint32(at + COMMAND.next, 0, true);
+    if (ends) group = 0;
   }
 }
 

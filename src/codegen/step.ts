@@ -1,3 +1,4 @@
+import type { Cursor } from "./cursor.ts";
 import type { Program } from "./instruction.ts";
 import { type Builder, program } from "./ir.ts";
 import type { Int } from "./scalar.ts";
@@ -6,7 +7,8 @@ import type { Target } from "./target.ts";
 /*
  * A step is a list of commands in memory that all threads share. Every thread runs the step program over the same list:
  * it takes tiles of the command's work by an atomic counter until none is left, waits for the others, and goes on with
- * the next command. JavaScript is entered once per thread and step.
+ * the next command. Commands that need nothing of each other stand in one group, and threads wait at its end only.
+ * JavaScript is entered once per thread and step.
  */
 
 /** A command's fields, by their offsets in bytes. */
@@ -17,6 +19,8 @@ export const COMMAND = {
   arguments: 8,
   /** How many tiles of work there are. May be zero. */
   tiles: 16,
+  /** Commands of the group that ends with it; 0: others of its group follow. */
+  ends: 20,
   /** The next tile to be taken. On a cache line of its own, with what rarely changes before it. */
   next: 64,
   bytes: 128,
@@ -60,6 +64,12 @@ export const LOG = {
 /** Scratch memory of each thread that programs may use as they like, in bytes. Most of it is never touched. */
 export const SCRATCH_BYTES = 8 * 2 ** 20;
 
+/**
+ * A thread takes a share of the tiles that are left: of so many for each thread. Neighbouring tiles read memory on end,
+ * which is faster (by 7 % where a tile reads 74 KB), and the last ones are taken singly.
+ */
+const SHARES = 8;
+
 /** Rounds of waiting (about 5 us) before a thread lets others run: it may be in the way of the one it waits for. */
 const SPINS = 200;
 
@@ -72,19 +82,17 @@ const SPINS = 200;
  */
 export function stepProgram(target: Target, timed = false): Program {
   return program("step", target, [], (b) => {
-    const shared = b.cursor(b.argumentBlock);
-    const command = b.cursor(b.tile);
-    const thread = b.scratch();
+    const [shared, command, thread] = [b.cursor(b.argumentBlock), b.cursor(b.tile), b.scratch()];
     const left = b.variable(thread.readInt(THREAD.commands));
     const log = timed ? b.cursor(thread.readPointer(THREAD.log)) : undefined;
     log?.writeInt(0, b.clock());
     log?.advance(LOG.first);
     b.forever((leave) => {
       leave(left, "==", 0);
-      takeTiles(b, shared.pointer, command.pointer, thread.readPointer(THREAD.scratch));
+      takeTiles(b, { shared, command, thread });
       leave(shared.atomicRead(SHARED.abort), "!=", 0);
       log?.writeInt(LOG.worked, b.clock());
-      barrier(b, shared.pointer, command.pointer, thread.pointer);
+      b.if(command.readInt(COMMAND.ends), "!=", 0, () => barrier(b, { shared, command, thread }));
       leave(shared.atomicRead(SHARED.abort), "!=", 0);
       log?.writeInt(LOG.finished, b.clock());
       log?.advance(LOG.bytes);
@@ -94,48 +102,64 @@ export function stepProgram(target: Target, timed = false): Program {
   });
 }
 
-function takeTiles(b: Builder, shared: Int, command: Int, scratch: Int): void {
-  const [common, list] = [b.cursor(shared), b.cursor(command)];
-  const code = list.readPointer(COMMAND.program);
-  const block = list.readPointer(COMMAND.arguments);
-  const tiles = list.readInt(COMMAND.tiles);
-  const one = b.int(1);
+/** What all threads share, the command that is computed, and the thread's own memory. */
+interface Places {
+  shared: Cursor;
+  command: Cursor;
+  thread: Cursor;
+}
+
+function takeTiles(b: Builder, { shared, command, thread }: Places): void {
+  const code = command.readPointer(COMMAND.program);
+  const block = command.readPointer(COMMAND.arguments);
+  const tiles = command.readInt(COMMAND.tiles);
   b.forever((leave) => {
-    const tile = list.atomicAdd(COMMAND.next, one);
-    leave(tile, ">=", tiles);
-    leave(common.atomicRead(SHARED.abort), "!=", 0);
-    b.emit(
-      "call",
-      [code, block, tile, scratch].map((n) => n.register),
-    );
+    const seen = command.atomicRead(COMMAND.next);
+    leave(seen, ">=", tiles);
+    leave(shared.atomicRead(SHARED.abort), "!=", 0);
+    const some = tiles.minus(seen).dividedBy(thread.readInt(THREAD.threads).times(SHARES)).plus(1);
+    const tile = b.variable(command.atomicAdd(COMMAND.next, some));
+    const end = tile.plus(some).min(tiles);
+    b.forever((leaveShare) => {
+      leaveShare(tile, ">=", end);
+      leaveShare(shared.atomicRead(SHARED.abort), "!=", 0);
+      const scratch = thread.readPointer(THREAD.scratch);
+      b.emit(
+        "call",
+        [code, block, tile, scratch].map((n) => n.register),
+      );
+      tile.add(1);
+    });
   });
 }
 
-/** Waits until every thread is here. The last one makes the command ready for another run and lets all go on. */
-function barrier(b: Builder, shared: Int, command: Int, thread: Int): void {
-  const [common, list, own] = [b.cursor(shared), b.cursor(command), b.cursor(thread)];
-  const generation = common.atomicRead(SHARED.generation);
-  const arrived = common.atomicAdd(SHARED.arrived, b.int(1));
+/** Waits until every thread is here. The last one makes the group's commands ready for another run and lets all go on. */
+function barrier(b: Builder, { shared, command, thread }: Places): void {
+  const generation = shared.atomicRead(SHARED.generation);
+  const arrived = shared.atomicAdd(SHARED.arrived, b.int(1));
   b.if(
     arrived,
     "==",
-    own.readInt(THREAD.threads).minus(1),
+    thread.readInt(THREAD.threads).minus(1),
     () => {
       const zero = b.int(0);
-      common.atomicWrite(SHARED.arrived, zero);
-      list.atomicWrite(COMMAND.next, zero);
-      common.atomicWrite(SHARED.generation, generation.plus(1));
+      const list = b.cursor(command.pointer);
+      b.repeat(command.readInt(COMMAND.ends), () => {
+        list.atomicWrite(COMMAND.next, zero);
+        list.advance(-COMMAND.bytes);
+      });
+      shared.atomicWrite(SHARED.arrived, zero);
+      shared.atomicWrite(SHARED.generation, generation.plus(1));
     },
-    () => waitForOthers(b, shared, generation, own.readPointer(THREAD.yield)),
+    () => waitForOthers(b, shared, generation, thread.readPointer(THREAD.yield)),
   );
 }
 
-function waitForOthers(b: Builder, shared: Int, generation: Int, yieldFunction: Int): void {
-  const common = b.cursor(shared);
+function waitForOthers(b: Builder, shared: Cursor, generation: Int, yieldFunction: Int): void {
   const spins = b.variable(SPINS);
   b.forever((leave) => {
-    leave(common.atomicRead(SHARED.generation), "!=", generation);
-    leave(common.atomicRead(SHARED.abort), "!=", 0);
+    leave(shared.atomicRead(SHARED.generation), "!=", generation);
+    leave(shared.atomicRead(SHARED.abort), "!=", 0);
     b.emit("pause");
     spins.add(-1);
     b.if(spins, "==", 0, () => {

@@ -54,10 +54,10 @@ class DecoderAttention extends Module {
   forward(x: Value, rows: Rows, rotary: Rotary, cache: LayerCache, trace?: Trace): Value {
     const { heads, kv_heads } = this.#heads;
     const input = new ProductInput(x);
-    const q = rotate(this.q_proj.product(input), heads, rotary); // [T, H*d]
-    const k = rotate(this.k_proj.product(input), kv_heads, rotary); // [T, Hkv*d]
-    const v = this.v_proj.product(input);
-    return this.o_proj.forward(cachedAttention(q, k, v, rows, cache, this.#heads, trace));
+    // One after the other, as products of one input are computed side by side.
+    const [q, k, v] = [this.q_proj, this.k_proj, this.v_proj].map((proj) => proj.product(input));
+    const turned = [rotate(q, heads, rotary), rotate(k, kv_heads, rotary)]; // [T, H*d], [T, Hkv*d]
+    return this.o_proj.forward(cachedAttention(turned[0], turned[1], v, rows, cache, this.#heads, trace));
   }
 }
 

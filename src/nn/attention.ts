@@ -35,8 +35,8 @@ export function cachedAttention(
   trace?: Trace,
 ): Value {
   const device = q.device;
-  const keys = device.run(cacheWrite, { pool: cache.keys, x: k, slots: rows.slots }, { part: "keys" });
   const values = device.run(cacheWrite, { pool: cache.values, x: v, slots: rows.slots }, { part: "values" });
+  const keys = device.run(cacheWrite, { pool: cache.keys, x: k, slots: rows.slots }, { part: "keys" });
   const inputs = { q, keys, values, table: rows.table, pages: rows.pages };
   const params = { heads, kv_heads, scale: head_dim ** -0.5, window };
   if (trace?.attentions) {

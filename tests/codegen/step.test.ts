@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { commandBytes, writeArguments, writeCommands } from "../../src/codegen/commands.ts";
 import type { Program } from "../../src/codegen/instruction.ts";
 import { program } from "../../src/codegen/ir.ts";
-import { LOG, SHARED, stepProgram, THREAD } from "../../src/codegen/step.ts";
+import { COMMAND, LOG, SHARED, stepProgram, THREAD } from "../../src/codegen/step.ts";
 import { avx2, type Target, wasm } from "../../src/codegen/target.ts";
 import { exportName, wasmModule } from "../../src/codegen/wasm/module.ts";
 import { interpret } from "./support/interpret.ts";
@@ -21,7 +21,7 @@ const addTo = (target: Target): Program =>
     scratch.writeInt(0, scratch.readInt().plus(1));
   });
 
-/** Three commands, of 5, 0 and 3 tiles. */
+/** Three commands, of 5, 0 and 3 tiles. The last two are a group. */
 const TILES = [5, 0, 3];
 
 function prepare(memory: ArrayBufferLike, threads: number, code: number): void {
@@ -35,7 +35,7 @@ function prepare(memory: ArrayBufferLike, threads: number, code: number): void {
   const commands = TILES.map((tiles, i) => {
     const block = AT.blocks + 64 * i;
     writeArguments(new DataView(memory, block), [AT.data, 10 ** i]);
-    return { program: code, block, tiles };
+    return { program: code, block, tiles, beside: i === 2 };
   });
   writeCommands(new DataView(memory, AT.commands, commandBytes(TILES.length)), commands);
 }
@@ -52,6 +52,20 @@ const { exports } = new WebAssembly.Instance(module, { env: { memory, table: fun
 for (let i = 0; i < rounds; i++) exports[step](...parameters);
 parentPort.postMessage("done");
 `;
+
+describe("a list of commands", () => {
+  it("says at the end of each group how many commands it has", () => {
+    const besides = [true, false, true, false, true, true];
+    const memory = new DataView(new ArrayBuffer(commandBytes(besides.length)));
+    writeCommands(
+      memory,
+      besides.map((beside) => ({ program: 1, block: 2, tiles: 3, beside })),
+    );
+    expect(besides.map((_, i) => memory.getUint32(i * COMMAND.bytes + COMMAND.ends, true))).toEqual([
+      1, 0, 2, 0, 0, 3,
+    ]);
+  });
+});
 
 describe("a step", () => {
   it("does all tiles of all commands, in the interpreter", () => {

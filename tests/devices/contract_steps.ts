@@ -169,4 +169,28 @@ export function host(on: On): void {
       await device.step(() => [plus(device.upload(row(7, 7, 7)), device.upload(row(1, 1, 1)))]);
     expect(numbersOf(before)).toEqual([1, 0, 0]);
   });
+
+  on("kernels that need nothing of each other do not disturb each other", async (device) => {
+    // So large that one thread is still at the first when another begins with the next.
+    const shape = [16, 4096];
+    const size = shape[0] * shape[1];
+    const inputs = Array.from(
+      { length: 6 },
+      (_, i) =>
+        new Tensor(
+          "float32",
+          shape,
+          new Float32Array(size).map((_, j) => i * 4096 + (j % 4096)),
+        ),
+    );
+    for (let round = 0; round < 3; round++) {
+      const [result] = await device.step(() => {
+        // Each input is used for the last time while others are still to come.
+        const doubled = inputs.map((input) => device.upload(input)).map((x) => plus(x, x));
+        return [doubled.reduce((a, b) => plus(a, b))];
+      });
+      const expected = Float32Array.from({ length: size }, (_, j) => 2 * 4096 * 15 + 12 * (j % 4096));
+      expect(result.data.every((x, j) => x === expected[j])).toBe(true);
+    }
+  });
 }

@@ -9,6 +9,8 @@ interface Entry {
   program: number;
   args: readonly number[];
   tiles: number;
+  /** Needs nothing of the commands before it, as far back as to one that is not beside another, nor they of it. */
+  beside?: boolean;
 }
 
 /** A list that stands in memory. */
@@ -36,8 +38,8 @@ export class CommandList {
   }
 
   /** @param owner the number of the kernel that the command belongs to */
-  append(program: number, args: readonly number[], tiles: number, owner = 0): void {
-    this.#entries.push({ program, args, tiles });
+  append(entry: Entry, owner = 0): void {
+    this.#entries.push(entry);
     this.#owners.push(owner);
   }
 
@@ -58,9 +60,9 @@ export class CommandList {
     const { buffer, byteOffset } = region.array(Uint8Array, 0, bytes);
     const commands: Command[] = [];
     let at = first;
-    for (const { program, args, tiles } of entries) {
+    for (const { program, args, tiles, beside = false } of entries) {
       writeArguments(new DataView(buffer, byteOffset + at, 8 * args.length), args);
-      commands.push({ program, block: address + at, tiles });
+      commands.push({ program, block: address + at, tiles, beside });
       at += 8 * args.length;
     }
     writeCommands(new DataView(buffer, byteOffset, first), commands);

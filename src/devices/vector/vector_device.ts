@@ -10,6 +10,7 @@ import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
 import type { StepTimes } from "../step_times.ts";
 import { CommandList, type WrittenList } from "./command_list.ts";
+import { grouped } from "./groups.ts";
 import { type Block, Heap } from "./heap.ts";
 import { type KeptList, KeptLists } from "./kept_lists.ts";
 import type { Machine, Region } from "./machine.ts";
@@ -33,6 +34,8 @@ interface Ready {
   /** Its number among all that were noted down. */
   readonly owner: number;
   readonly form: VectorForm | undefined;
+  /** It may be computed beside the ones before it, as far back as to one that is not beside another. */
+  readonly beside: boolean;
 }
 
 /** Where the numbers of Values that a step makes are. */
@@ -81,7 +84,7 @@ export class VectorDevice extends RecordingDevice {
     this.#lists = new KeptLists(machine);
     this.#panels = new PanelLoader(machine, async (key, build, args, tiles) => {
       this.#list.clear();
-      this.#list.append(this.#compiled(key, build), args, tiles);
+      this.#list.append({ program: this.#compiled(key, build), args, tiles });
       await this.#compute(this.#list.write());
     });
     this.description = description;
@@ -236,25 +239,30 @@ export class VectorDevice extends RecordingDevice {
   #layOut(recording: Recording, outputs: readonly Value[]): Layout {
     const { commands, uploads } = this.needed(recording, outputs);
     const needed = new Set(commands);
-    const ready = recording.commands.flatMap((command, owner) =>
+    const origin = (value: Value): Value => this.origin(value);
+    const formed = recording.commands.flatMap((command, owner) =>
       needed.has(command) ? [{ command, owner, form: this.#form(command) }] : [],
     );
-    const last = lastUses(commands, [...outputs, ...recording.kept], (value) => this.origin(value));
+    const ready = grouped(formed, origin);
+    const last = lastUses(commands, [...outputs, ...recording.kept], origin);
     const placement = new Placement();
     const offsets = new Map<Value, number>();
     const work = new Map<Command, number>();
     for (const value of uploads.keys()) offsets.set(value, placement.take(bytesOf(value)));
-    for (const [i, { command, form }] of ready.entries()) {
+    // Those of a group are computed at the same time: what one of them uses last ends with all of them.
+    const ending: Value[] = [];
+    for (const [i, { command, form, beside }] of ready.entries()) {
+      for (const value of beside ? [] : ending.splice(0)) {
+        const offset = offsets.get(value);
+        if (offset !== undefined) placement.give(offset, bytesOf(value));
+      }
       if (!command.inPlace) offsets.set(command.output, placement.take(bytesOf(command.output)));
       if (form?.first) {
         const offset = placement.take(form.first.bytes);
         work.set(command, offset);
         placement.give(offset, form.first.bytes);
       }
-      for (const value of last.get(i) ?? []) {
-        const offset = offsets.get(value);
-        if (offset !== undefined) placement.give(offset, bytesOf(value));
-      }
+      ending.push(...(last.get(i) ?? []));
     }
     const region = this.#passingOf(placement.size);
     const places = <K>(map: Map<K, number>): Map<K, Place> =>
@@ -341,13 +349,14 @@ export class VectorDevice extends RecordingDevice {
     return kernel.vector?.(inputs as never, params, this.#machine.target);
   }
 
-  #append(list: CommandList, { places, work }: Layout, { command, owner, form }: Ready): void {
+  #append(list: CommandList, { places, work }: Layout, { command, owner, form, beside }: Ready): void {
     const own = work.get(command);
     const memory = own && own.region.address + own.offset;
     for (const part of [form?.first, form]) {
       if (!part) continue;
       const args = this.#arguments(command, part, places, memory);
-      list.append(this.#program(command, part, [...args.keys()]), [...args.values()], part.tiles, owner);
+      const program = this.#program(command, part, [...args.keys()]);
+      list.append({ program, args: [...args.values()], tiles: part.tiles, beside }, owner);
     }
   }
 
