@@ -1,6 +1,6 @@
 import { OptionError, ShapeError } from "../base/errors.ts";
 import type { Device } from "../devices/device.ts";
-import { type Rotary, type RotaryFrequencies, rotaryOfAngles } from "../nn/rotary.ts";
+import { PositionTables, type Rotary, type RotaryFrequencies, rotaryOfAngles } from "../nn/rotary.ts";
 import type { Rows } from "../nn/rows.ts";
 import type { RopeParameters } from "./rope_parameters.ts";
 import { headDim } from "./text_config.ts";
@@ -171,14 +171,12 @@ export function ropeFrequencies(config: RopeConfig, length = 0): RotaryFrequenci
 /** What of the rows the angles depend on. */
 type RotaryRows = Pick<Rows, "positions" | "ranges">;
 
-const fixed = new WeakMap<RopeConfig, RotaryFrequencies>();
+const kept = new WeakMap<RopeConfig, PositionTables>();
 
-function frequenciesFor(config: RopeConfig, length: number): RotaryFrequencies {
-  const known = fixed.get(config);
-  if (known !== undefined) return known;
-  const frequencies = ropeFrequencies(config, length);
-  if (hasFixedFrequencies(config)) fixed.set(config, frequencies);
-  return frequencies;
+function tablesOf(config: RopeConfig): PositionTables {
+  const tables = kept.get(config) ?? new PositionTables(ropeFrequencies(config));
+  kept.set(config, tables);
+  return tables;
 }
 
 /**
@@ -186,11 +184,12 @@ function frequenciesFor(config: RopeConfig, length: number): RotaryFrequencies {
  * of the same call, as in Transformers; unlike there, calls that came before or run beside change nothing.
  */
 export function rotaryOf(device: Device, config: RopeConfig, { positions, ranges }: RotaryRows): Rotary {
-  const { inv_freq, attention_scaling } = frequenciesFor(config, 0);
+  if (hasFixedFrequencies(config)) return tablesOf(config).at(device, positions);
+  const { inv_freq, attention_scaling } = ropeFrequencies(config);
   const F = inv_freq.length;
   const angles = new Float32Array(positions.length * F);
   for (const { first, rows, longest } of ranges) {
-    const { inv_freq: own } = frequenciesFor(config, longest);
+    const { inv_freq: own } = ropeFrequencies(config, longest);
     for (let t = first; t < first + rows; t++)
       for (let j = 0; j < F; j++) angles[t * F + j] = positions[t] * own[j];
   }

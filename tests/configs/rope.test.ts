@@ -56,6 +56,30 @@ describe("rotary frequencies as Transformers computes them", () => {
       }
   });
 
+  test("of frequencies that never change: the same for a position however often, and in whatever order", async () => {
+    const yarn = ropes.find(({ attention_scaling, name }) => name !== "longrope" && attention_scaling !== 1);
+    if (!yarn) throw new Error("no scaled frequencies were recorded");
+    const { inv_freq, attention_scaling } = yarn;
+    const config = new LlamaConfig(yarn.config);
+    const device = new ReferenceDevice();
+    for (const positions of [
+      [3, 0, 299],
+      [7, 299, 299, 3],
+    ]) {
+      const ranges = [{ first: 0, rows: positions.length, past: 0, longest: 300 }];
+      const [cos, sin] = await device.step(() => {
+        const rotary = rotaryOf(device, config, { positions, ranges });
+        return [rotary.cos, rotary.sin];
+      });
+      for (const [t, position] of positions.entries())
+        for (const [j, f] of inv_freq.entries()) {
+          const [at, angle] = [t * inv_freq.length + j, Math.fround(position * f)];
+          expect(cos.data[at]).toBeCloseTo(Math.cos(angle) * attention_scaling, 4);
+          expect(sin.data[at]).toBeCloseTo(Math.sin(angle) * attention_scaling, 4);
+        }
+    }
+  });
+
   test("an unknown type is named", () => {
     const config = new LlamaConfig({ rope_scaling: { rope_type: "spiral" } });
     expect(() => ropeFrequencies(config)).toThrow(OptionError);
