@@ -32,7 +32,7 @@ export interface Sampling {
 
 /**
  * Penalties and biases come before the temperature, and log probabilities are those of the model before all of them:
- * hence the warpers are ours to put in order.
+ * hence the warpers are ours to put in order where there are some.
  *
  * @param choice which of the answers to one request: each has its own seed
  * @param constraint leaves only the tokens that the answer's format allows
@@ -54,12 +54,15 @@ export function samplingOf(
   if (logit_bias) processors.push(bias(logit_bias, vocabulary));
   if (constraint) processors.push(constraint);
   const greedy = temperature === 0;
+  const seed = request.seed === undefined ? undefined : Math.abs(request.seed + choice);
+  if (!greedy && processors.length === 0) {
+    return { do_sample: true, temperature, top_p, top_k: request.top_k ?? 0, seed };
+  }
   if (!greedy && temperature !== 1) processors.push(new TemperatureLogitsWarper(temperature));
   if (!greedy && request.top_k) processors.push(new TopKLogitsWarper(request.top_k));
   if (!greedy && top_p < 1) processors.push(new TopPLogitsWarper(top_p));
   const logits_processor = processors.length > 0 ? processors : undefined;
   if (greedy) return { do_sample: false, logits_processor };
-  const seed = request.seed === undefined ? undefined : Math.abs(request.seed + choice);
   return { do_sample: true, temperature: 1, top_p: 1, top_k: 0, seed, logits_processor };
 }
 

@@ -2,6 +2,7 @@ import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { argmax } from "../tensor/argmax.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { TracedRow } from "./layer_outputs.ts";
+import { type Draw, narrowDraw } from "./narrow_draw.ts";
 import { Random } from "./sampling.ts";
 import type { SequenceOutput, Traced } from "./scheduler_step.ts";
 import { extended, type Input, Sequence } from "./sequence.ts";
@@ -16,6 +17,8 @@ interface DecodingRules {
   pick: (scores: Float32Array) => number;
   /** The likeliest token is picked, and nobody looks at scores. */
   greedy: boolean;
+  /** Picks from the logits themselves, where nobody looks at scores. */
+  draw?: Draw;
   /** [B, L], [B, V] where anybody looks at scores -> for each row whether it ends here. */
   stop: (input_ids: Tensor, scores?: Tensor) => boolean[] | Promise<boolean[]>;
   /** The caller's own criteria may look at what the streamer made of a token. */
@@ -117,8 +120,8 @@ export class Decoding implements Strategy {
     const rules = this.#rules;
     const outputs = this.#expanded ? computed : this.#expand(computed);
     this.steps.addLayers(() => this.#traces(outputs), this.#stepColumns, this.#width);
-    const scores = rules.greedy ? undefined : await this.#scores(outputs);
-    const chosen = scores ? this.#pick(scores) : this.#best(outputs);
+    const scores = rules.greedy || rules.draw ? undefined : await this.#scores(outputs);
+    const chosen = scores ? this.#pick(scores) : this.#unseen(outputs);
     for (const [b, { tokens }] of this.#rows.entries()) tokens.push(chosen[b]);
     if (this.#sink) this.#untold.push(new Tensor("int32", [chosen.length], chosen));
     if (rules.tellsFirst) this.#tell();
@@ -237,12 +240,15 @@ export class Decoding implements Strategy {
     );
   }
 
-  /** The next token of each row, where the device has picked it. */
-  #best(outputs: readonly SequenceOutput[]): number[] {
+  /** The next token of each row, where nobody looks at scores: the device has picked it, or it is drawn. */
+  #unseen(outputs: readonly SequenceOutput[]): number[] {
+    const { pad_token_id, draw } = this.#rules;
     const live = this.#live();
-    return this.#rows.map((row) =>
-      row.ended ? this.#rules.pad_token_id : outputs[live.indexOf(row)].best[0],
-    );
+    return this.#rows.map((row) => {
+      if (row.ended) return pad_token_id;
+      const { best, logits } = outputs[live.indexOf(row)];
+      return draw ? draw(logits[0]) : best[0];
+    });
   }
 
   /** The logits of all rows, zero for those that are not computed any more: [B, V] */
@@ -271,10 +277,11 @@ function decodingRules(call: GenerationCall, steps: StepOutputs): DecodingRules 
   const watched = Boolean(options.logits_processor || options.stopping_criteria);
   const random = config.do_sample ? new Random(options.seed) : undefined;
   const { scores, logits } = keptOutputs(config);
-  const unseen = !watched && !scores && !logits && processors.length === 0;
+  // An assistant's criterion of confidence looks at scores.
+  const unseen = !watched && !scores && !logits && config.is_assistant !== true;
   return {
-    // An assistant's criterion of confidence looks at scores.
-    greedy: unseen && !random && config.is_assistant !== true,
+    greedy: unseen && !random && processors.length === 0,
+    draw: unseen && random ? narrowDraw(processors, random) : undefined,
     process: processors.length > 0 ? (ids, scores) => processors(ids, scores) : undefined,
     pick: (scores) => (random ? random.sample(scores) : argmax(scores)),
     stop: (ids, scores) => criteria(ids, scores),

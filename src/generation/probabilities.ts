@@ -109,10 +109,40 @@ function sortDescending(places: Int32Array, orders: Uint32Array): Int32Array {
   return places.map((_, i) => keys[keys.length - 1 - i] % KEYED);
 }
 
-/** The k-th largest number. */
+/** The k-th largest number; NaN counts as the largest. */
 export function kthLargest(values: Float32Array, k: number): number {
+  const found = k > 0 && k * 16 <= values.length ? kthByHeap(values, k) : undefined;
+  if (found !== undefined) return found;
   const places = largest(values, k);
   return values[places[places.length - 1]];
+}
+
+/**
+ * The k-th largest at one look at each number: a heap holds the largest so far, the least of them on top. Good for small k.
+ *
+ * @returns undefined where a number is NaN
+ */
+function kthByHeap(values: Float32Array, k: number): number | undefined {
+  const heap = values.slice(0, k).sort();
+  if (Number.isNaN(heap[k - 1])) return undefined;
+  for (let i = k; i < values.length; i++) {
+    const value = values[i];
+    if (value <= heap[0]) continue;
+    if (Number.isNaN(value)) return undefined;
+    replaceTop(heap, value);
+  }
+  return heap[0];
+}
+
+function replaceTop(heap: Float32Array, value: number): void {
+  let hole = 0;
+  for (let child = 1; child < heap.length; child = 2 * hole + 1) {
+    if (child + 1 < heap.length && heap[child + 1] < heap[child]) child++;
+    if (heap[child] >= value) break;
+    heap[hole] = heap[child];
+    hole = child;
+  }
+  heap[hole] = value;
 }
 
 /**

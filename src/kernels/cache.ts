@@ -1,4 +1,6 @@
-import type { Value } from "../devices/device.ts";
+import type { Cursor } from "../codegen/cursor.ts";
+import type { Argument } from "../codegen/scalar.ts";
+import type { Spec, Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { BYTES } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -14,6 +16,7 @@ import {
 import { cacheWriteProgram, cacheWriteTiles } from "./cache_program.ts";
 import { int32, normal, shuffled } from "./cases.ts";
 import { expectSize, f32, i32 } from "./host.ts";
+import { copyBytes, rowOf } from "./row_programs.ts";
 
 export interface CacheWriteParams {
   part: CachePart;
@@ -114,6 +117,22 @@ export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
     const size = y.data.length / y.shape[0];
     y.data.copyWithin(to * size, from * size, from * size + size);
   },
+  // A tile is what the page holds of one head.
+  vector({ pool }, { from, to }) {
+    const heads = pool.shape[1];
+    const bytes = pageBytes(pool) / heads;
+    return {
+      key: `${heads} ${bytes}`,
+      tiles: heads,
+      numbers: { from, to },
+      build(b, args) {
+        const block = (page: Argument): Cursor =>
+          b.cursor(args.y, page.read().times(heads).plus(b.tile).times(bytes));
+        copyBytes(b, bytes, block(args.from), block(args.to));
+      },
+    };
+  },
+  cost: ({ pool }) => ({ bytes: 2 * pageBytes(pool) }),
   tolerance: 0,
   cases: {
     list: [
@@ -123,6 +142,7 @@ export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
       { pool: [4, 2, 64, 24], from: 1, to: 2 },
       { pool: [3, 2, 7, 5], dtype: "float16", from: 2, to: 0 },
       { pool: [3, 2, 7, 5], dtype: "int8", from: 1, to: 2 },
+      { pool: [4, 3, 11, 31], dtype: "int8", from: 3, to: 0 },
     ] satisfies CopyPageCase[],
     trial: ({ pool, dtype, from, to }: CopyPageCase, random) => ({
       tensors: { pool: normal(random, pool, 30, dtype) },
@@ -146,6 +166,17 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
   reference({ source, y }) {
     bytesIn(y).set(bytesIn(source));
   },
+  // A tile is a page.
+  vector({ source }) {
+    const bytes = pageBytes(source);
+    return {
+      key: `${bytes}`,
+      tiles: source.shape[0],
+      build: (b, args) =>
+        copyBytes(b, bytes, rowOf(b, args.source, b.tile, bytes, 1), rowOf(b, args.y, b.tile, bytes, 1)),
+    };
+  },
+  cost: ({ source }) => ({ bytes: 2 * source.shape[0] * pageBytes(source) }),
   tolerance: 0,
   cases: {
     list: [
@@ -155,6 +186,9 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
       { page: [2, 64, 24], source: 4, target: 8 },
       { page: [2, 7, 5], dtype: "float16", source: 2, target: 3 },
       { page: [2, 7, 5], dtype: "int8", source: 3, target: 4 },
+      { page: [1, 3, 1], dtype: "int8", source: 5, target: 6 },
+      { page: [3, 11, 31], dtype: "int8", source: 2, target: 3 },
+      { page: [1, 3, 3], dtype: "float16", source: 1, target: 1 },
     ] satisfies CopyPoolCase[],
     trial: ({ page, dtype, source, target }: CopyPoolCase, random) => ({
       tensors: {
@@ -165,6 +199,11 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
     }),
   },
 });
+
+/** Bytes of one page of a pool. */
+function pageBytes({ dtype, shape }: Spec): number {
+  return shape.slice(1).reduce((product, size) => product * size, BYTES[dtype]);
+}
 
 function bytesIn({ data }: Tensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

@@ -155,6 +155,25 @@ export function copyRow(b: Builder, D: number, from: Cursor, dtype: DType, to: C
   );
 }
 
+/** Vectors copied before counting on. */
+const COPY_UNROLL = 4;
+
+/** Copies bytes as they are. */
+export function copyBytes(b: Builder, bytes: number, from: Cursor, to: Cursor): void {
+  const words = Math.floor(bytes / 4);
+  b.elements(
+    words,
+    (i, lanes) => to.store(4 * i, from.loadI32(4 * i, lanes), lanes),
+    (k) => {
+      from.advance(4 * k);
+      to.advance(4 * k);
+    },
+    COPY_UNROLL,
+  );
+  const rest = bytes - 4 * words;
+  if (rest > 0) to.storeI8(0, from.loadI8(0, rest), rest);
+}
+
 /** A row of a weight [V, D] that lies in panels: its numbers are far from each other. A tile is a row. */
 export function panelRowProgram(b: Builder, args: Args, D: number, dtype: WeightDType): void {
   const P = panelRows(b.target);

@@ -1,8 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { OptionError } from "../../src/base/errors.ts";
+import { LogitsProcessorList } from "../../src/generation/logits_process/base.ts";
+import {
+  EpsilonLogitsWarper,
+  MinPLogitsWarper,
+  TemperatureLogitsWarper,
+  TopKLogitsWarper,
+  TopPLogitsWarper,
+} from "../../src/generation/logits_process/filters.ts";
+import { type Draw, narrowDraw } from "../../src/generation/narrow_draw.ts";
 import { kthLargest, largest, softmax, takeLargest } from "../../src/generation/probabilities.ts";
 import { Random } from "../../src/generation/sampling.ts";
 import { argmax } from "../../src/tensor/argmax.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
 
 describe("random numbers", () => {
   test("xoshiro128** as its authors publish it: from state 1, 2, 3, 4", () => {
@@ -75,7 +85,13 @@ describe("the largest", () => {
 
   test("come in order, of equals the last first", () => {
     for (const k of [1, 3, 64, 4999, 5000, 9000]) expect([...largest(values, k)]).toEqual(sorted.slice(0, k));
-    expect(kthLargest(values, 40)).toBe(values[sorted[39]]);
+    for (const k of [1, 2, 40, 312, 313, 5000]) expect(kthLargest(values, k)).toBe(values[sorted[k - 1]]);
+    const some = values.slice();
+    for (const place of [3, 4000]) {
+      some[place] = Number.NaN;
+      expect([1, 2].map((k) => kthLargest(some, k))).toEqual([Number.NaN, place === 3 ? 7.5 : Number.NaN]);
+    }
+    expect(kthLargest(some, 3)).toBe(7.5);
   });
 
   test("are taken until there are enough", () => {
@@ -86,6 +102,49 @@ describe("the largest", () => {
       return taken.length === 1500;
     });
     expect(taken).toEqual(sorted.slice(0, 1500));
+  });
+});
+
+describe("drawing among the best", () => {
+  /** Of few different numbers, so that several equal the last of the best, also once they are divided. */
+  const logits = Array.from({ length: 40 }, (_, n) =>
+    Float32Array.from({ length: 2003 }, (_, i) =>
+      n % 2 === 0
+        ? Math.fround(4 * Math.sin((i + 1) * (n + 3) * 1.7))
+        : Math.round(9 * Math.cos(i * i + n)) / 3,
+    ),
+  );
+  logits[7].fill(Number.NEGATIVE_INFINITY, 20);
+  logits[8].fill(-1);
+
+  const filters = {
+    "a temperature": [new TemperatureLogitsWarper(0.7), new TopKLogitsWarper(50)],
+    "top_k alone": [new TopKLogitsWarper(3)],
+    "top_k of everything": [new TopKLogitsWarper(5000)],
+    top_p: [new TemperatureLogitsWarper(1.3), new TopKLogitsWarper(40), new TopPLogitsWarper(0.8)],
+    "top_p and min_p": [new TopKLogitsWarper(64), new TopPLogitsWarper(0.95), new MinPLogitsWarper(0.1)],
+  };
+  test.each(Object.entries(filters))("gives the tokens that the processors give: %s", (_, list) => {
+    const processors = new LogitsProcessorList(list);
+    const [random, other] = [new Random(11), new Random(11)];
+    const draw = narrowDraw(processors, random) as Draw;
+    const ids = new Tensor("int32", [1, 1], Int32Array.of(1));
+    for (const row of logits) {
+      const scores = processors(ids, new Tensor("float32", [1, row.length], row)) as Tensor;
+      expect(draw(row)).toBe(other.sample(scores.data as Float32Array));
+    }
+    expect(random.bits()).toBe(other.bits());
+    const broken = logits[0].slice();
+    broken[5] = Number.NaN;
+    expect(() => draw(broken)).toThrow(/No token can be drawn/);
+  });
+
+  test("is not for other processors", () => {
+    const [warm, k] = [new TemperatureLogitsWarper(2), new TopKLogitsWarper(2)];
+    const random = new Random(1);
+    for (const list of [[], [warm], [k, warm], [warm, k, new EpsilonLogitsWarper(0.1)]]) {
+      expect(narrowDraw(list, random)).toBeUndefined();
+    }
   });
 });
 

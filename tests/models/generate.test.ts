@@ -182,6 +182,19 @@ describe.each(CHECKPOINTS)("generate of %s", (checkpoint) => {
     }
   });
 
+  test("sampling among the best: the tokens are those of the scores, whether anybody looks at them or not", async () => {
+    const { eos_token_id } = expected.facts.runs.eos;
+    for (const more of [
+      { top_k: 7 },
+      { top_k: 5, temperature: 1.4, top_p: 0.9, num_return_sequences: 2, eos_token_id },
+    ]) {
+      const options = { ...inputs, ...COMMON, do_sample: true, seed: 5, ...more };
+      const seen = await model.generate({ ...options, output_scores: true, return_dict_in_generate: true });
+      seen.past_key_values?.dispose();
+      expect((await model.generate(options)).tolist()).toEqual(seen.sequences.tolist());
+    }
+  });
+
   test("a streamer gets the prompt, then each token, then the end", async () => {
     const puts: number[][] = [];
     let ended = 0;
