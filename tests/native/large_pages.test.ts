@@ -51,8 +51,19 @@ describe("LargePages", () => {
     const pieces = Array.from({ length: 8 }, () => large.take(bytes));
     expect(pages.maps).toBe(3);
     expect(pages.mapped.size).toBe((8 * bytes + (STRETCH - 2 * bytes)) / PAGE);
-    for (const piece of pieces) pages.unmap(piece, bytes);
-    expect(pages.mapped.size).toBe((STRETCH - 2 * bytes) / PAGE);
+    for (const piece of pieces.slice(0, 7)) large.give(piece, bytes);
+    expect(pages.mapped.size).toBe((STRETCH - bytes) / PAGE);
+  });
+
+  it("holds nothing when all pieces were given back, in any order", () => {
+    const pages = new Pages();
+    const large = new LargePages(pages);
+    for (let round = 0; round < 3; round++) {
+      const sizes = [LARGE, STRETCH / 4, 3 * PAGE, STRETCH, STRETCH / 2 - PAGE, STRETCH / 2];
+      const pieces = sizes.map((bytes) => ({ bytes, address: large.take(bytes) }));
+      for (const i of [4, 0, 5, 2, 3, 1]) large.give(pieces[i].address, pieces[i].bytes);
+      expect(pages.mapped.size).toBe(0);
+    }
   });
 
   it("gives a large piece a stretch of its own, of its size", () => {
@@ -63,7 +74,7 @@ describe("LargePages", () => {
     expect(own % LARGE).toBe(0);
     expect(pages.advised[1]).toEqual([own, STRETCH + 3 * PAGE]);
     expect(large.take(PAGE)).toBe(small + 5 * PAGE);
-    pages.unmap(own, STRETCH + 3 * PAGE);
+    large.give(own, STRETCH + 3 * PAGE);
     expect(pages.mapped.size).toBe(STRETCH / PAGE);
   });
 });

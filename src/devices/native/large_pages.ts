@@ -20,25 +20,44 @@ export interface PagedMemory {
  */
 export class LargePages {
   readonly #memory: PagedMemory;
-  /** What is left of the latest stretch. */
+  /** The latest stretch, and what is left of it. */
+  #begin = 0;
   #next = 0;
   #end = 0;
+  /** Pieces of it that are in use. */
+  #living = 0;
 
   constructor(memory: PagedMemory) {
     this.#memory = memory;
   }
 
-  /** Zeroed memory for `bytes`, a number of whole pages. It is given back as every other. */
+  /** Zeroed memory for `bytes`, a number of whole pages. */
   take(bytes: number): number {
     if (bytes > this.#end - this.#next) {
       if (bytes > STRETCH / 2) return this.#stretch(bytes);
-      this.#memory.unmap(this.#next, this.#end - this.#next);
-      this.#next = this.#stretch(STRETCH);
-      this.#end = this.#next + STRETCH;
+      this.#giveRest();
+      this.#begin = this.#stretch(STRETCH);
+      this.#next = this.#begin;
+      this.#end = this.#begin + STRETCH;
     }
     const address = this.#next;
     this.#next += bytes;
+    this.#living++;
     return address;
+  }
+
+  /** Gives a piece back, and with the last one of a stretch what is left of it. */
+  give(address: number, bytes: number): void {
+    this.#memory.unmap(address, bytes);
+    if (address < this.#begin || address >= this.#end) return;
+    this.#living--;
+    if (this.#living === 0) this.#giveRest();
+  }
+
+  /** From now on there is no stretch to cut from. Pieces that are in use stay. */
+  #giveRest(): void {
+    this.#memory.unmap(this.#next, this.#end - this.#next);
+    [this.#begin, this.#next, this.#end, this.#living] = [0, 0, 0, 0];
   }
 
   /** Memory that begins with a large page. */

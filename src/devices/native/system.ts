@@ -72,7 +72,7 @@ function posix(koffi: KoffiModule): System {
     pageBytes: 4096,
     allocate,
     allocateLarge: (bytes) => (linux ? largePages.take(bytes) : allocate(bytes)),
-    release: unmap,
+    release: (address, bytes) => (linux ? largePages.give(address, bytes) : unmap(address, bytes)),
     makeExecutable(address, bytes) {
       if (mprotect(address, bytes, PROTECTION.readExecute) !== 0) throw notExecutable();
     },
