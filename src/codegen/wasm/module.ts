@@ -24,12 +24,21 @@ export function exportName(i: number): string {
 }
 
 /** A WebAssembly module with these programs. Each is exported, and put into the table for calls from others. */
-export function wasmModule(programs: readonly Program[], { memory, tableBase }: ModuleLinks): Uint8Array {
+export function wasmModule(programs: readonly Program[], links: ModuleLinks): Uint8Array {
+  return moduleOf(programs.map(lowerWasm), links);
+}
+
+/**
+ * The same of programs that are lowered.
+ *
+ * @param bodies what `lowerWasm` makes of each
+ */
+export function moduleOf(bodies: readonly Uint8Array[], { memory, tableBase }: ModuleLinks): Uint8Array {
   const module = new Bytes().int32(0x6d736100).int32(1);
   const section = (id: number, content: Bytes): void => {
     module.byte(id).sized(content.view());
   };
-  const list = (): Bytes => new Bytes().unsigned(programs.length);
+  const list = (): Bytes => new Bytes().unsigned(bodies.length);
 
   const parameters = new Bytes().unsigned(3).byte(TYPE.i32).byte(TYPE.i32).byte(TYPE.i32);
   section(SECTION.type, new Bytes().unsigned(1).byte(FUNCTION_TYPE).append(parameters.view()).unsigned(0));
@@ -44,19 +53,19 @@ export function wasmModule(programs: readonly Program[], { memory, tableBase }: 
   imports
     .byte(FUNCREF)
     .byte(0)
-    .unsigned(tableBase + programs.length);
+    .unsigned(tableBase + bodies.length);
   section(SECTION.import, imports);
 
   const functions = list();
   const exports = list();
   const elements = new Bytes().unsigned(1).unsigned(0).byte(0x41).signed(tableBase).byte(0x0b);
-  elements.unsigned(programs.length);
+  elements.unsigned(bodies.length);
   const code = list();
-  for (const [i, program] of programs.entries()) {
+  for (const [i, body] of bodies.entries()) {
     functions.unsigned(0);
     exports.name(exportName(i)).byte(KIND.function).unsigned(i);
     elements.unsigned(i);
-    code.sized(lowerWasm(program));
+    code.sized(body);
   }
   section(SECTION.function, functions);
   section(SECTION.export, exports);

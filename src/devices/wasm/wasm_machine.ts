@@ -1,7 +1,9 @@
 import type { Program } from "../../codegen/instruction.ts";
 import { stepProgram } from "../../codegen/step.ts";
 import type { Target } from "../../codegen/target.ts";
-import { wasmModule } from "../../codegen/wasm/module.ts";
+import { lowerWasm } from "../../codegen/wasm/lower.ts";
+import { moduleOf } from "../../codegen/wasm/module.ts";
+import { nextTurn, TURN } from "../next_turn.ts";
 import type { Machine, Region } from "../vector/machine.ts";
 import type { WasmMemory } from "./memory.ts";
 import type { Runner } from "./runner.ts";
@@ -64,7 +66,21 @@ export class WasmMachine implements Machine {
   async #module(programs: readonly Program[]): Promise<WebAssembly.Module | undefined> {
     if (programs.length === 0) return undefined;
     const tableBase = this.#programs - programs.length;
-    const bytes = wasmModule(programs, { memory: this.#memory.links, tableBase });
+    const bodies = await lowerInTurns(programs);
+    const bytes = moduleOf(bodies, { memory: this.#memory.links, tableBase });
     return WebAssembly.compile(bytes as BufferSource);
   }
+}
+
+/** Lowers programs; the first step of a model has dozens, which would keep the event loop waiting. */
+async function lowerInTurns(programs: readonly Program[]): Promise<Uint8Array[]> {
+  const bodies: Uint8Array[] = [];
+  let turn = performance.now();
+  for (const program of programs) {
+    bodies.push(lowerWasm(program));
+    if (performance.now() - turn < TURN) continue;
+    await nextTurn();
+    turn = performance.now();
+  }
+  return bodies;
 }
