@@ -60,8 +60,11 @@ describe.skipIf(skipped)("the demo, in Chromium", () => {
 
   const text = async (id: string): Promise<string> => (await page.getByTestId(id).textContent()) ?? "";
 
+  /** What is computed may take long on a busy machine. */
+  const patient = { timeout: 20_000, interval: 20 };
+
   async function until(status: string): Promise<void> {
-    await expect.poll(() => text("status"), { timeout: 20_000, interval: 20 }).toBe(status);
+    await expect.poll(() => text("status"), patient).toBe(status);
   }
 
   async function ask(question: string): Promise<string> {
@@ -202,7 +205,7 @@ describe.skipIf(skipped)("the demo, in Chromium", () => {
     expect(reached).toEqual(["image-input", "prompt-input", "ask"]);
     await page.getByLabel("Question").fill(ELEPHANT);
     await page.keyboard.press("Enter");
-    await expect.poll(() => text("answer")).toBe(expectedAnswer("garden.jpg", ELEPHANT));
+    await expect.poll(() => text("answer"), patient).toBe(expectedAnswer("garden.jpg", ELEPHANT));
     expect(await page.getByRole("status").textContent()).toMatch(/ready|busy/);
     expect(await page.getByRole("button", { name: "Stop" }).count()).toBe(1);
   });
