@@ -342,13 +342,26 @@ describe("the process", () => {
     await expect(fetch(`${url}/health`)).rejects.toThrow();
   });
 
-  test("wrong usage is one line and exit code 2", async () => {
-    const child = spawn("node", [MAIN, "serve", "--port", "99999"], { stdio: ["ignore", "ignore", "pipe"] });
+  /** Runs `llava serve` to its end: the exit code, and what it says on standard error. */
+  async function serve(...args: string[]): Promise<[number | null, string]> {
+    const child = spawn("node", [MAIN, "serve", "--port", ...args], { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     child.stderr?.on("data", (data) => (said += data));
-    expect(await new Promise((resolve) => child.once("close", resolve))).toBe(2);
+    return [await new Promise((resolve) => child.once("close", resolve)), said];
+  }
+
+  test("wrong usage is one line and exit code 2", async () => {
+    const [code, said] = await serve("99999");
+    expect(code).toBe(2);
     expect(said.trim().split("\n").length).toBe(1);
     expect(said).toContain("--port");
+  });
+
+  test("a first model that cannot be loaded ends it, and it says why", async () => {
+    const folder = fileURLToPath(new URL("../../checkpoints/llava-demo/pictures", import.meta.url));
+    const [code, said] = await serve("0", "--model", folder, "--model", "llava-demo");
+    expect(code).toBe(1);
+    expect(said).toMatch(/^error: \S*llava-demo\/pictures: there is no /m);
   });
 });
 
