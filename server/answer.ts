@@ -1,7 +1,6 @@
 import { type Choice, type ChoiceRequest, generateChoice, type Piece } from "./choice.ts";
 import { asApiError, invalid } from "./errors.ts";
 import { DEFAULT_MAX_TOKENS } from "./limits.ts";
-import { PacedPieces } from "./paced_pieces.ts";
 import { contextOf, type Prompt } from "./prompt.ts";
 import type { RequestRecord } from "./record.ts";
 import type { Service, Task } from "./service.ts";
@@ -150,24 +149,16 @@ class Run {
         choices,
         ...(withUsage ? { usage: usage ?? null } : {}),
       });
-    const paced: PacedPieces[] = [];
     let status = 200;
     try {
       const choices = await this.#generate({
-        opening: (index) => {
-          paced[index] = new PacedPieces((piece) => chunk([format.delta(index, piece)]));
-          if (format.opening) chunk([format.opening(index)]);
-        },
-        piece: (index, piece) => paced[index].push(piece),
-        ending: (index, choice) => {
-          paced[index].flush();
-          chunk([format.ending(index, choice)]);
-        },
+        opening: (index) => format.opening && chunk([format.opening(index)]),
+        piece: (index, piece) => chunk([format.delta(index, piece)]),
+        ending: (index, choice) => chunk([format.ending(index, choice)]),
       });
       if (withUsage) chunk([], this.#usage(choices));
       send("[DONE]");
     } catch (error) {
-      for (const pieces of paced) pieces.flush();
       const shown = asApiError(error);
       status = shown.status;
       this.#record.failed(shown, error);
