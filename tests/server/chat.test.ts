@@ -156,8 +156,8 @@ describe("the answer", () => {
   test("a question after an answer begins after what was computed for that", async () => {
     const counted = () =>
       figures("prompt_cache_hits_total", "prompt_cache_misses_total", "prompt_cache_tokens_total");
-    const image = { type: "image_url", image_url: { url: await dataUri("sea.jpg") } };
-    const conversations = recorded.pictures.find(({ file }) => file === "sea.jpg")?.conversations ?? [];
+    const image = { type: "image_url", image_url: { url: await dataUri("beach.jpg") } };
+    const conversations = recorded.pictures.find(({ file }) => file === "beach.jpg")?.conversations ?? [];
     const [first, second] = conversations.find(({ length }) => length > 1) ?? [];
     const messages: object[] = [{ role: "user", content: [image, { type: "text", text: first.question }] }];
     const opening = await whole({ model: "llava-demo", messages });
