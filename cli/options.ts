@@ -113,8 +113,8 @@ function atLeastZero(text: string): number {
 
 /** Reads a number above 0. */
 export function aboveZero(text: string): number {
-  const value = atLeastZero(text);
-  if (value > 0) return value;
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
   throw new InvalidArgumentError("Expected a number above 0.");
 }
 

@@ -56,8 +56,9 @@ class DecoderAttention extends Module {
     const input = new ProductInput(x);
     // One after the other, as products of one input are computed side by side.
     const [q, k, v] = [this.q_proj, this.k_proj, this.v_proj].map((proj) => proj.product(input));
-    const turned = [rotate(q, heads, rotary), rotate(k, kv_heads, rotary)]; // [T, H*d], [T, Hkv*d]
-    return this.o_proj.forward(cachedAttention(turned[0], turned[1], v, rows, cache, this.#heads, trace));
+    const turned = rotate(q, heads, rotary); // [T, H*d]
+    const keys = rotate(k, kv_heads, rotary); // [T, Hkv*d]
+    return this.o_proj.forward(cachedAttention(turned, keys, v, rows, cache, this.#heads, trace));
   }
 }
 
