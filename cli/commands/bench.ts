@@ -140,6 +140,11 @@ function table(result: Result, device: string): string[] {
       limits,
     ),
     ...profileLines("Where the time of one token after them goes", result.profile.decode, limits),
+    ...profileLines(
+      `Where the time of one token of ${batch.sequences} sequences together goes`,
+      result.profile.batch,
+      limits,
+    ),
     "",
     "Times are means over the threads. Limits are what loops reach that only read, or only compute.",
   ];

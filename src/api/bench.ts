@@ -28,8 +28,8 @@ export interface BenchFigures {
   prefill: { tokens: number; tokens_per_second: number };
   decode: { tokens: number; tokens_per_second: number; context: number };
   batch: { sequences: number; tokens_per_second: number };
-  /** Of one picture, one prompt and one token, where it was asked for. */
-  profile?: { vision: Profile; prefill: Profile; decode: Profile };
+  /** Of one picture, one prompt, one token, and one token of each sequence together, where it was asked for. */
+  profile?: { vision: Profile; prefill: Profile; decode: Profile; batch: Profile };
 }
 
 /** How fast a model is. Texts do not end before their length. */
@@ -60,13 +60,15 @@ async function measure(model: LlavaForConditionalGeneration, options: BenchOptio
   progress?.(`${new_tokens} tokens, one by one`);
   const decode = await median(runs, async () => decodeTime(await stamps(model, prompt, new_tokens)));
   progress?.(`${new_tokens} tokens for ${sequences} sequences together`);
-  const short = Array.from({ length: sequences }, (_, i) => promptOf(model, 32 + i, i).slice(0, 32));
+  const short = Array.from({ length: sequences }, (_, i) => promptOf(model, 32, i));
   const first = await median(runs, () => timed(() => generate(model, short, 1)));
   const batch = await median(
     runs,
     async () => (await timed(() => generate(model, short, new_tokens + 1))) - first,
   );
-  const profile = options.profile ? await measureProfile(model, options, pixel_values, prompt) : undefined;
+  const profile = options.profile
+    ? await measureProfile(model, options, { pixel_values, prompt, short })
+    : undefined;
   return {
     vision: { ms: vision, images_per_second: 1000 / vision },
     prefill: { tokens: prompt_tokens, tokens_per_second: (1000 * prompt_tokens) / prefill },
@@ -76,21 +78,31 @@ async function measure(model: LlavaForConditionalGeneration, options: BenchOptio
   };
 }
 
+/** What figures are measured with: a picture, the ids of a prompt, and those of several short ones. */
+interface Inputs {
+  pixel_values: Tensor;
+  prompt: number[];
+  short: number[][];
+}
+
 async function measureProfile(
   model: LlavaForConditionalGeneration,
   { new_tokens, progress }: BenchOptions,
-  pixel_values: Tensor,
-  prompt: number[],
+  { pixel_values, prompt, short }: Inputs,
 ): Promise<BenchFigures["profile"]> {
   progress?.("where the time goes");
   const vision = await watched(model, () => model.get_image_features({ pixel_values }));
   const prefill = await watched(model, () => generate(model, [prompt], 1));
-  const decode = await watched(model, () => generate(model, [prompt], new_tokens + 1));
-  const tokens = middleHalf(spaced(decode).slice(-new_tokens));
+  const oneStep = async (prompts: number[][]): Promise<Profile> => {
+    const steps = await watched(model, () => generate(model, prompts, new_tokens + 1));
+    const tokens = middleHalf(spaced(steps).slice(-new_tokens));
+    return profileOf(tokens, tokens.length);
+  };
   return {
     vision: profileOf(spaced(vision), 1),
     prefill: profileOf(spaced(prefill), 1),
-    decode: profileOf(tokens, tokens.length),
+    decode: await oneStep([prompt]),
+    batch: await oneStep(short),
   };
 }
 

@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import { profileLines } from "../../cli/profile_table.ts";
 import { middleHalf, profileOf, spaced } from "../../src/api/profile.ts";
 import type { StepTimes } from "../../src/devices/step_times.ts";
-import { benchModel, LlavaForConditionalGeneration } from "../../src/index.ts";
+import {
+  benchModel,
+  type KernelProfile,
+  LlavaForConditionalGeneration,
+  type Profile,
+} from "../../src/index.ts";
 
 function step(begin: number, end: number): StepTimes {
   const times = { bytes: 100, operations: 10, numbers: "float32" as const };
@@ -48,9 +53,16 @@ test("where the time of a model goes", async () => {
   const options = { prompt_tokens: 9, new_tokens: 4, runs: 3, sequences: 2 };
   const { profile } = await benchModel(model, { ...options, profile: true });
   const { num_hidden_layers } = model.config.text_config;
-  const attention = profile?.decode.kernels.find(({ kernel }) => kernel === "paged_attention");
-  expect(attention?.times).toBe(num_hidden_layers);
-  for (const part of [profile?.vision, profile?.prefill, profile?.decode]) {
+  const some = (part: Profile | undefined, name: string): KernelProfile[] =>
+    part?.kernels.filter(({ kernel }) => kernel.startsWith(name)) ?? [];
+  const multiplied = (part?: Profile): number =>
+    some(part, "linear ").reduce((sum, { operations }) => sum + operations, 0);
+  for (const part of [profile?.decode, profile?.batch])
+    expect(some(part, "paged_attention").map(({ times }) => times)).toEqual([num_hidden_layers]);
+  // Two sequences beside one.
+  expect(multiplied(profile?.decode)).toBeGreaterThan(0);
+  expect(multiplied(profile?.batch)).toBeCloseTo(2 * multiplied(profile?.decode));
+  for (const part of [profile?.vision, profile?.prefill, profile?.decode, profile?.batch]) {
     const { kernels = [], ms = 0, ...parts } = part ?? {};
     expect(kernels.length).toBeGreaterThan(3);
     expect(kernels.every(({ ms, bytes, times }) => ms > 0 && bytes > 0 && times >= 1)).toBe(true);
