@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { env } from "../../src/base/env.ts";
@@ -10,6 +9,7 @@ import type { PreTrainedConfig } from "../../src/models/configuration_utils.ts";
 import { LlamaConfig } from "../../src/models/llama/configuration_llama.ts";
 import { LlavaConfig } from "../../src/models/llava/configuration_llava.ts";
 import type { ConfigClass } from "../../src/models/sub_config.ts";
+import { temporaryFolder } from "../temporary.ts";
 
 interface Recorded {
   configs: {
@@ -176,7 +176,7 @@ describe("overrides", () => {
 });
 
 describe("files", () => {
-  const folder = (): string => mkdtempSync(join(tmpdir(), "llava-config-"));
+  const folder = (): string => temporaryFolder("config");
   const small = { text_config: { hidden_size: 64, num_attention_heads: 4 }, ignore_index: -100 };
 
   test("save, load, and find the class", async () => {

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { env } from "../../src/base/env.ts";
@@ -7,6 +6,7 @@ import { CheckpointError, OptionError, UnsupportedError } from "../../src/base/e
 import { GenerationConfig, type GenerationSettings } from "../../src/generation/configuration_utils.ts";
 import { WatermarkingConfig } from "../../src/generation/watermarking_config.ts";
 import { LlavaConfig } from "../../src/models/llava/configuration_llava.ts";
+import { temporaryFolder } from "../temporary.ts";
 import { recorded } from "./recorded.ts";
 
 interface Recorded {
@@ -99,7 +99,7 @@ describe("update", () => {
 });
 
 describe("files", () => {
-  const folder = (): string => mkdtempSync(join(tmpdir(), "llava-generation-"));
+  const folder = (): string => temporaryFolder("generation");
 
   test("save and load", async () => {
     const dir = join(folder(), "new");

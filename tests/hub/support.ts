@@ -1,9 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll } from "vitest";
 import type { RandomAccess } from "../../src/hub/repository.ts";
+import { temporaryFolder } from "../temporary.ts";
 
 /** A recorded file. */
 export function fixture(path: string): string {
@@ -12,8 +11,7 @@ export function fixture(path: string): string {
 
 /** A fresh folder with these files, gone after the test file. */
 export function folder(files: Record<string, string | Uint8Array> = {}): string {
-  const path = mkdtempSync(join(tmpdir(), "llava-hub-"));
-  afterAll(() => rmSync(path, { recursive: true, force: true }));
+  const path = temporaryFolder("hub");
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(path, name)), { recursive: true });
     writeFileSync(join(path, name), content);
