@@ -38,7 +38,8 @@ export function createApp(service: Service, options: AppOptions = {}): Hono<Env>
     const record = new RequestRecord(service, method.slice(0, 10), PATHS.includes(path) ? path : "other");
     c.set("record", record);
     await next();
-    c.header("X-Request-Id", record.id);
+    // Not `c.header`, which makes another response.
+    c.res.headers.set("X-Request-Id", record.id);
     if (!record.streaming) record.finish(c.res.status);
   });
   if (options.loopbackOnly) {

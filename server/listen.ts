@@ -36,7 +36,8 @@ function open(
   port: number,
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname, port, overrideGlobalObjects: false }, () => {
+    // Puts a Response in the place of the process's own that goes to the socket without a web stream.
+    const server = serve({ fetch, hostname, port }, () => {
       server.off("error", reject);
       resolve(server as Server);
     });

@@ -1,6 +1,7 @@
 import type { AutoProcessor, LlavaForConditionalGeneration } from "../src/index.ts";
 import { orAborted } from "./abort.ts";
 import { ApiError } from "./errors.ts";
+import { KeptPrompts } from "./kept_prompts.ts";
 
 /** A model with its processor. */
 export interface Loaded {
@@ -22,6 +23,8 @@ export interface ServedModel {
 /** A model that is in memory. */
 export interface Resident extends Loaded {
   id: string;
+  /** What was made of conversations; undefined where the template writes the time, too. */
+  prompts: KeptPrompts | undefined;
 }
 
 /** How often what models keep of pictures and prompts was of use. */
@@ -152,7 +155,7 @@ export class ModelPool {
       const loaded = await served.load();
       // To resize a picture takes longer than a step of a small model, and all requests wait meanwhile.
       loaded.processor.image_processor.keepPrepared();
-      entry.resident = { ...loaded, id: served.id };
+      entry.resident = { ...loaded, id: served.id, prompts: keptPrompts(loaded) };
       return entry.resident;
     } catch (cause) {
       this.#options.onError?.(served.id, cause);
@@ -218,4 +221,9 @@ function sum(a: Reuse, b: Reuse): Reuse {
     promptMisses: a.promptMisses + b.promptMisses,
     promptTokens: a.promptTokens + b.promptTokens,
   };
+}
+
+function keptPrompts({ processor }: Loaded): KeptPrompts | undefined {
+  const templates = JSON.stringify([processor.chat_template, processor.tokenizer.chat_template]);
+  return templates.includes("strftime_now") ? undefined : new KeptPrompts();
 }

@@ -24,12 +24,14 @@ export async function readPicture(
   { remote, pictures }: PictureSources,
   signal: AbortSignal,
 ): Promise<RawImage> {
-  const bytes = /^data:/i.test(url)
-    ? dataUriBytes(url, param, limits.pictureBytes)
-    : await remote.read(url, param, limits.pictureBytes, signal);
+  const { pictureBytes: maxBytes, picturePixels: maxPixels } = limits;
+  // No signal: others may wait for the same picture.
+  const decode = (bytes: Uint8Array): Promise<RawImage> => load_image(bytes, { maxBytes, maxPixels });
   try {
-    const { pictureBytes: maxBytes, picturePixels: maxPixels } = limits;
-    return await pictures.read(bytes, () => load_image(bytes, { maxBytes, maxPixels, signal }));
+    if (/^data:/i.test(url))
+      return await pictures.read(url, async () => decode(dataUriBytes(url, param, maxBytes)));
+    const bytes = await remote.read(url, param, maxBytes, signal);
+    return await pictures.read(bytes, () => decode(bytes));
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ImageError)) throw error;

@@ -34,16 +34,16 @@ export async function chatPrompt(
   for (const [m, message] of messages.entries()) {
     conversation.push({ role: roleOf(message), content: await partsOf(message, `messages[${m}]`, context) });
   }
-  const inputs = await render(resident, conversation);
-  const { input_ids, pixel_values, image_sizes } = inputs;
+  const make = (): Promise<Prompt> => made(resident, conversation);
+  return resident.prompts?.take(conversation, make) ?? make();
+}
+
+async function made(resident: Resident, conversation: Turn[]): Promise<Prompt> {
+  const { input_ids, pixel_values, image_sizes } = await render(resident, conversation);
   const ids = Array.from(input_ids.data, Number);
   checkLength(resident, ids.length, "messages");
-  return {
-    ids,
-    pictures: conversation.flatMap(({ content }) => content).filter(({ type }) => type === "image").length,
-    pixel_values,
-    image_sizes,
-  };
+  const pictures = conversation.flatMap(({ content }) => content).filter(({ type }) => type === "image");
+  return { ids, pictures: pictures.length, pixel_values, image_sizes };
 }
 
 /** A text as it stands, or tokens. */

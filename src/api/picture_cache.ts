@@ -1,3 +1,4 @@
+import { madeOf } from "../base/constant.ts";
 import { digestOf } from "../base/digest_node.ts";
 import type { FeatureSelection } from "../models/llava/modeling_llava.ts";
 import type { VisionOptions } from "../models/vision_tower.ts";
@@ -104,7 +105,7 @@ export class PictureCache {
 
   /** The picture by the content that it has now; a copy, unless it is one that need not be looked at again. */
   #named(pixels: Pixels, selection: FeatureSelection): Part | Promise<Part> {
-    const digest = digestOf(pixels.pixel_values.data);
+    const digest = madeOf(pixels.pixel_values.data, digestOf);
     if (typeof digest === "string") {
       const key = keyOf(pixels, selection, digest);
       const known = this.#entries.has(key);

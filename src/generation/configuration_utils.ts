@@ -284,6 +284,13 @@ export class GenerationConfig extends Fields {
     return unused;
   }
 
+  /** Another one with the same settings, which may be changed. Nothing is checked again. */
+  copy(): GenerationConfig {
+    const copy = new GenerationConfig();
+    for (const [name, value] of Object.entries(this)) copy.#set(name, value);
+    return copy;
+  }
+
   /** Everything, as plain JSON. */
   to_dict(): Record<string, unknown> {
     const entries = Object.entries(this).map(([name, value]) => {

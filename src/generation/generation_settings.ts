@@ -1,6 +1,6 @@
 import { warnOnce } from "../base/env.ts";
 import { GENERATION_DEFAULTS } from "../models/generation_defaults.ts";
-import { GenerationConfig, type GenerationSettings } from "./configuration_utils.ts";
+import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
 import { GENERATION_FIELDS } from "./generation_fields.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
@@ -17,7 +17,7 @@ export function effectiveSettings(
   passed: GenerationConfig | undefined,
   model: GenerationConfig,
 ): GenerationConfig {
-  const config = GenerationConfig.from_dict((passed ?? model).to_dict());
+  const config = (passed ?? model).copy();
   fillNulls(config, model);
   fillNulls(config, DEFAULTS);
   config.update(settings as GenerationSettings & Record<string, unknown>);

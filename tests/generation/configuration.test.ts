@@ -96,6 +96,14 @@ describe("update", () => {
     expect(config.watermarking_config).toBeInstanceOf(WatermarkingConfig);
     expect(() => config.update({ max_new_tokens: 0 })).toThrow(OptionError);
   });
+
+  test("a copy says the same, and changes by itself", () => {
+    const config = GenerationConfig.from_dict({ num_beams: 3, watermarking_config: { bias: 2 }, foo: [1] });
+    const copy = config.copy();
+    expect(copy.equals(config)).toBe(true);
+    copy.update({ num_beams: 4 });
+    expect([config.num_beams, copy.num_beams]).toEqual([3, 4]);
+  });
 });
 
 describe("files", () => {

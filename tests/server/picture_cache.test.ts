@@ -17,6 +17,21 @@ test("equal files are decoded once, others each, and what fails is not kept", as
   expect(decode).toHaveBeenCalledTimes(3);
 });
 
+test("an address that comes at once several times is decoded once; where that fails, each fails by itself", async () => {
+  const cache = new PictureCache();
+  const decode = vi.fn(async () => grey(3, 2));
+  const [first, second] = await Promise.all([cache.read("data:a", decode), cache.read("data:a", decode)]);
+  expect(second).toBe(first);
+  expect(decode).toHaveBeenCalledOnce();
+  const failing = ["one", "two"].map((why) => cache.read("data:b", () => Promise.reject(new Error(why))));
+  const reasons = (await Promise.allSettled(failing)).map(
+    (result) => "reason" in result && result.reason.message,
+  );
+  expect(reasons).toEqual(["one", "two"]);
+  await cache.read("data:b", decode);
+  expect(decode).toHaveBeenCalledTimes(2);
+});
+
 test("what is kept is bounded, by number and by bytes; what was used last stays", async () => {
   const cache = new PictureCache();
   const kept = await cache.read(Uint8Array.of(255), async () => grey(3, 2));

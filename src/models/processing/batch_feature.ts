@@ -1,3 +1,4 @@
+import { isConstant } from "../../base/constant.ts";
 import { OptionError, ShapeError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import { type DType, fromFloat32, toFloat32 } from "../../tensor/dtype.ts";
@@ -120,12 +121,15 @@ function asTensor(key: string, value: unknown): Tensor | undefined {
 }
 
 /**
- * One tensor of tensors of one shape. N x [...] -> [N, ...]
+ * One tensor of tensors of one shape. N x [...] -> [N, ...]. One alone whose numbers stay
+ * as they are is not copied.
  *
  * @throws ShapeError where shapes differ
  */
 export function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
+  if (tensors.length === 1 && isConstant(first.data))
+    return new Tensor(first.dtype, [1, ...first.shape], first.data);
   const length = first.data.length;
   const out = new (first.data.constructor as new (length: number) => Float32Array)(length * tensors.length);
   for (const [i, tensor] of tensors.entries()) {

@@ -172,7 +172,8 @@ export abstract class BaseImageProcessor<
 
   /**
    * From now on, what is made of a `RawImage` is kept as long as that object lives, and not made again: for pictures that
-   * come more than once, and whose pixels stay as they are.
+   * come more than once, and whose pixels stay as they are. Nor may `pixel_values` be written to then: one picture's are
+   * what is kept.
    */
   keepPrepared(): void {
     this.#prepared ??= new PreparedPictures();

@@ -1,7 +1,8 @@
+import { keepConstant } from "../../base/constant.ts";
 import type { RawImage } from "../../image/raw_image.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 
-/** What was made of pictures, as long as they live. */
+/** What was made of pictures, as long as they live. Nobody writes to it. */
 export class PreparedPictures {
   readonly #made = new WeakMap<RawImage, Map<string, Tensor>>();
 
@@ -10,7 +11,10 @@ export class PreparedPictures {
     const known = this.#made.get(picture) ?? new Map<string, Tensor>();
     this.#made.set(picture, known);
     const key = JSON.stringify(options);
-    const made = known.get(key) ?? make();
+    const before = known.get(key);
+    if (before) return before;
+    const made = make();
+    keepConstant(made.data);
     known.set(key, made);
     return made;
   }
