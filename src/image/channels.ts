@@ -1,4 +1,4 @@
-import type { RawImageData } from "./raw_image.ts";
+import type { Colour, RawImageData } from "./raw_image.ts";
 
 /** Interleaved bytes to planes. [height, width, channels] -> [channels, height, width] */
 export function toPlanes({ width, height, channels, data }: RawImageData): Uint8Array {
@@ -17,10 +17,11 @@ export function overWhite(colour: number, alpha: number): number {
 }
 
 /**
- * The picture in red, green and blue, as Pillow's `convert("RGB")` has it; what is transparent is laid on white.
+ * The picture in red, green and blue, as Transformers' `convert_to_rgb` has it: what is transparent is laid on white.
  */
 export function toRgb(image: RawImageData): RawImageData {
-  const { width, height, channels, data } = image;
+  const { width, height, channels, data, transparent } = image;
+  if (transparent !== undefined) return { width, height, channels, data: whitened(data, transparent) };
   if (channels === 3) return image;
   const area = width * height;
   const rgb = new Uint8Array(area * 3);
@@ -34,4 +35,13 @@ export function toRgb(image: RawImageData): RawImageData {
     }
   }
   return { width, height, channels: 3, data: rgb };
+}
+
+/** White in the place of one colour. */
+function whitened(rgb: Uint8Array, [red, green, blue]: Colour): Uint8Array {
+  const out = rgb.slice();
+  for (let i = 0; i < rgb.length; i += 3) {
+    if (rgb[i] === red && rgb[i + 1] === green && rgb[i + 2] === blue) out.fill(255, i, i + 3);
+  }
+  return out;
 }

@@ -1,5 +1,6 @@
 import { checkPixels, type DecodeOptions, damaged } from "./decode_checks.ts";
-import { RawImage } from "./raw_image.ts";
+import { type Colour, RawImage } from "./raw_image.ts";
+import { paletteColour } from "./transparent_colour.ts";
 
 /** The first frame of a file, as its blocks describe it. */
 interface Frame {
@@ -187,8 +188,12 @@ function interlacedRows(height: number): number[] {
   return rows;
 }
 
+/** Without a palette, indices are grey. */
+function colourOf({ palette }: Frame, index: number): Colour {
+  return palette === undefined ? [index, index, index] : paletteColour(palette, index);
+}
+
 function paint(frame: Frame, indices: Uint8Array, width: number, height: number): RawImage {
-  const { palette } = frame;
   const canvas = new Uint8Array(width * height).fill(frame.transparent ?? 0);
   const rows = frame.interlaced ? interlacedRows(frame.height) : undefined;
   for (let row = 0; row < frame.height; row++) {
@@ -196,12 +201,13 @@ function paint(frame: Frame, indices: Uint8Array, width: number, height: number)
     canvas.set(indices.subarray(row * frame.width, (row + 1) * frame.width), y * width + frame.left);
   }
   const data = new Uint8Array(canvas.length * 3);
+  const colours = Array.from({ length: 256 }, (_, index) => colourOf(frame, index));
   for (let i = 0; i < canvas.length; i++) {
-    const index = canvas[i];
-    for (let channel = 0; channel < 3; channel++) {
-      // Beyond the palette everything is black.
-      data[i * 3 + channel] = palette === undefined ? index : (palette[index * 3 + channel] ?? 0);
-    }
+    const [red, green, blue] = colours[canvas[i]];
+    data[i * 3] = red;
+    data[i * 3 + 1] = green;
+    data[i * 3 + 2] = blue;
   }
-  return new RawImage({ width, height, channels: 3, data });
+  const transparent = frame.transparent === undefined ? undefined : colours[frame.transparent];
+  return new RawImage({ width, height, channels: 3, data, transparent });
 }

@@ -1,5 +1,8 @@
 import { ImageError } from "../base/errors.ts";
 
+/** Red, green and blue, 8 bits each. */
+export type Colour = readonly [red: number, green: number, blue: number];
+
 /** What a picture is made of. Any object with these fields is accepted wherever a RawImage is. */
 export interface RawImageData {
   readonly width: number;
@@ -8,6 +11,11 @@ export interface RawImageData {
   readonly channels: number;
   /** Rows from the top, pixels from the left, channels interleaved: `height * width * channels` bytes. */
   readonly data: Uint8Array;
+  /**
+   * In RGB, the colour of pixels that were transparent in the file, which image processors lay on white: what Pillow's
+   * pictures have in `info["transparency"]`.
+   */
+  readonly transparent?: Colour;
 }
 
 /** A decoded picture: 8 bits a channel, interleaved, [height, width, channels]. */
@@ -16,6 +24,7 @@ export class RawImage implements RawImageData {
   readonly height: number;
   readonly channels: number;
   readonly data: Uint8Array;
+  declare readonly transparent?: Colour;
 
   /** @throws ImageError where the sizes are no sizes or `data` has not `width * height * channels` bytes */
   constructor(image: RawImageData) {
@@ -24,6 +33,7 @@ export class RawImage implements RawImageData {
     this.height = image.height;
     this.channels = image.channels;
     this.data = image.data;
+    if (image.transparent !== undefined) this.transparent = image.transparent;
   }
 }
 
@@ -33,7 +43,7 @@ export function looksLikeRawImage(value: unknown): value is RawImageData {
   return "width" in value && "height" in value && "channels" in value && "data" in value;
 }
 
-function checkRawImage({ width, height, channels, data }: RawImageData): void {
+function checkRawImage({ width, height, channels, data, transparent }: RawImageData): void {
   for (const [name, size] of Object.entries({ width, height })) {
     if (!Number.isInteger(size) || size < 1) {
       throw new ImageError(`RawImage: ${name} must be a whole number above 0, got ${String(size)}`, {
@@ -58,4 +68,18 @@ function checkRawImage({ width, height, channels, data }: RawImageData): void {
       { where: "data", expected, got: data.length },
     );
   }
+  if (transparent !== undefined && (channels !== 3 || !isColour(transparent))) {
+    throw new ImageError(
+      "RawImage: transparent must be three numbers from 0 to 255, in a picture of 3 channels",
+      {
+        where: "transparent",
+        got: transparent,
+      },
+    );
+  }
+}
+
+function isColour(value: unknown): value is Colour {
+  const isByte = (x: unknown): boolean => Number.isInteger(x) && Number(x) >= 0 && Number(x) <= 255;
+  return Array.isArray(value) && value.length === 3 && value.every(isByte);
 }

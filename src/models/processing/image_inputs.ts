@@ -56,11 +56,20 @@ export function unstack(tensor: Tensor): Tensor[] {
   );
 }
 
-/** A picture that is decoded already stays as it is; everything else is loaded. */
-export async function fetchImage(image: SingleImage, signal?: AbortSignal): Promise<RawImage | Tensor> {
+/**
+ * A picture that is decoded already stays as it is; everything else is loaded.
+ *
+ * @param backend torchvision reads files itself, and drops what they say of a transparent colour
+ */
+export async function fetchImage(
+  image: SingleImage,
+  backend: "torchvision" | "pil",
+  signal?: AbortSignal,
+): Promise<RawImage | Tensor> {
   if (image instanceof Tensor || image instanceof RawImage) return image;
   if (looksLikeRawImage(image)) return new RawImage(image as RawImageData);
-  return load_image(image, { signal });
+  const loaded = await load_image(image, { signal });
+  return backend === "pil" ? loaded : new RawImage({ ...loaded, transparent: undefined });
 }
 
 /**

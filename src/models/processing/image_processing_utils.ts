@@ -161,7 +161,7 @@ export abstract class BaseImageProcessor<
     const processed: Tensor[] = [];
     for (const image of make_flat_list_of_images(images)) {
       signal?.throwIfAborted();
-      const fetched = await fetchImage(image, signal);
+      const fetched = await fetchImage(image, this.backend, signal);
       const make = (): Tensor => this.transform(this.process_image(fetched, kwargs), kwargs);
       const kept = fetched instanceof RawImage && this.#prepared?.take(fetched, kwargs, make);
       processed.push(kept || make());
@@ -197,7 +197,7 @@ export abstract class BaseImageProcessor<
   fetch_images(images: readonly (readonly SingleImage[])[]): Promise<(RawImage | Tensor)[][]>;
   async fetch_images(images: ImageInput): Promise<unknown> {
     if (images instanceof Tensor) return images;
-    if (!Array.isArray(images)) return fetchImage(make_flat_list_of_images(images)[0]);
+    if (!Array.isArray(images)) return fetchImage(make_flat_list_of_images(images)[0], this.backend);
     const fetched: unknown[] = [];
     for (const image of images as readonly SingleImage[]) fetched.push(await this.fetch_images(image));
     return fetched;
