@@ -23,9 +23,9 @@ export class LogprobRecorder {
     this.#top = top;
   }
 
-  /** Changes nothing. */
+  /** Changes nothing; what comes after it may. */
   readonly process: LogitsProcess = (_input_ids: Tensor, scores: Tensor): Tensor => {
-    this.#scores = scores.data as Float32Array;
+    this.#scores = (scores.data as Float32Array).slice();
     return scores;
   };
 

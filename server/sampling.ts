@@ -1,7 +1,6 @@
 import {
   type LogitsProcess,
   TemperatureLogitsWarper,
-  Tensor,
   TopKLogitsWarper,
   TopPLogitsWarper,
 } from "../src/index.ts";
@@ -77,9 +76,9 @@ function penalties(presence: number, frequency: number): LogitsProcess {
       counts.set(id, (counts.get(id) ?? 0) + 1);
     }
     seen = ids.length;
-    const data = Float32Array.from(scores.data as Float32Array);
+    const data = scores.data as Float32Array;
     for (const [id, count] of counts) data[id] -= presence + frequency * count;
-    return new Tensor("float32", scores.shape, data);
+    return scores;
   };
 }
 
@@ -89,8 +88,8 @@ function bias(logit_bias: Record<string, number>, vocabulary: number): LogitsPro
   if (unknown)
     throw invalid("logit_bias", `there is no token ${unknown[0]}, the last one is ${vocabulary - 1}`);
   return (_, scores) => {
-    const data = Float32Array.from(scores.data as Float32Array);
+    const data = scores.data as Float32Array;
     for (const [id, value] of entries) data[id] += value;
-    return new Tensor("float32", scores.shape, data);
+    return scores;
   };
 }

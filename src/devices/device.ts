@@ -17,12 +17,15 @@ export class Value implements Spec {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly layout: "panels" | undefined;
+  /** The Value that it is a view of. */
+  readonly origin: Value | undefined;
 
-  constructor(device: Device, dtype: DType, shape: readonly number[], layout?: "panels") {
+  constructor(device: Device, dtype: DType, shape: readonly number[], layout?: "panels", origin?: Value) {
     this.device = device;
     this.dtype = dtype;
     this.shape = shape;
     this.layout = layout;
+    this.origin = origin;
   }
 }
 

@@ -51,8 +51,6 @@ export abstract class RecordingDevice implements Device {
   abstract readonly multipliesPairs: boolean;
   abstract readonly multipliesExpanded: boolean;
   abstract readonly bytes: number;
-  /** A view's numbers are those of the Value it was made from. */
-  readonly #origins = new WeakMap<Value, Value>();
   #recording: Recording | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #disposed = false;
@@ -128,9 +126,7 @@ export abstract class RecordingDevice implements Device {
         got: shape,
       });
     }
-    const view = new Value(this, value.dtype, shape, value.layout);
-    this.#origins.set(view, this.origin(value));
-    return view;
+    return new Value(this, value.dtype, shape, value.layout, this.origin(value));
   }
 
   keep(value: Value): Value {
@@ -162,7 +158,7 @@ export abstract class RecordingDevice implements Device {
     if (value.device !== this) {
       throw new OptionError(`a value of a ${value.device.kind} device was given to another, ${this.kind}`);
     }
-    return this.#origins.get(value) ?? value;
+    return value.origin ?? value;
   }
 
   /** What of a step somebody needs. */

@@ -226,7 +226,9 @@ export class Decoding implements Strategy {
     const { process } = this.#rules;
     const raw = this.#stack(outputs.map(({ logits: [last] }) => last));
     this.steps.addLogits(raw);
-    const scores = process ? await process(this.#ids(), copy(raw)) : raw;
+    // Processors may write to what they are given.
+    const given = this.steps.logits ? copy(raw) : raw;
+    const scores = process ? await process(this.#ids(), given) : raw;
     this.steps.addScores(scores);
     return scores;
   }

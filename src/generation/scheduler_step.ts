@@ -120,7 +120,10 @@ function lastRows({ ranges }: Rows, wanted: readonly number[]): number[] {
   );
 }
 
-/** [rows, V] -> for each share [V] for each row that it wanted. Without logits: nothing. */
+/**
+ * [rows, V] -> for each share [V] for each row that it wanted. Without logits: nothing. No copies: memory outside of V8's
+ * heap makes it collect all of that.
+ */
 function splitLogits(logits: Tensor | undefined, wanted: readonly number[]): Float32Array[][] {
   let next = 0;
   return wanted.map((count) => {
@@ -128,7 +131,7 @@ function splitLogits(logits: Tensor | undefined, wanted: readonly number[]): Flo
     const { shape, data } = logits;
     return Array.from({ length: count }, () => {
       const from = next++ * shape[1];
-      return (data as Float32Array).slice(from, from + shape[1]);
+      return (data as Float32Array).subarray(from, from + shape[1]);
     });
   });
 }

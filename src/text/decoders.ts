@@ -54,7 +54,7 @@ function byteFallback(tokens: string[]): string[] {
     run = [];
   };
   for (const token of tokens) {
-    if (/^<0x[0-9A-Fa-f]{2}>$/.test(token)) {
+    if (token.length === 6 && /^<0x[0-9A-Fa-f]{2}>$/.test(token)) {
       run.push(Number.parseInt(token.slice(3, 5), 16));
     } else {
       flush();
@@ -86,11 +86,11 @@ function byteLevel(tokens: string[]): string[] {
   return [lossy.decode(Uint8Array.from(bytes))];
 }
 
+/** @param content one character */
 function strip(token: string, content: string, start: number, stop: number): string {
-  const chars = Array.from(token);
   let from = 0;
-  while (from < start && chars[from] === content) from++;
-  let to = chars.length;
-  while (chars.length - to < stop && chars[to - 1] === content) to--;
-  return chars.slice(from, Math.max(from, to)).join("");
+  for (let i = 0; i < start && token.startsWith(content, from); i++) from += content.length;
+  let to = token.length;
+  for (let i = 0; i < stop && token.endsWith(content, to); i++) to -= content.length;
+  return token.slice(from, Math.max(from, to));
 }
