@@ -7,9 +7,18 @@ export interface Command {
   /** Address of its argument block. */
   readonly block: number;
   readonly tiles: number;
+  /** Its tiles read memory on end, and take equally long. */
+  readonly streams?: boolean;
   /** Needs nothing of what the command before makes, nor the other way round: no thread waits between the two. */
   readonly beside?: boolean;
 }
+
+/**
+ * Shares of the tiles that are left, for each thread. Neighbouring tiles read memory on end: where that is what takes the
+ * time, a thread begins anew as rarely as can be. Tiles that may take longer than others are shared out more evenly. The
+ * last ones are taken singly.
+ */
+const SHARES = { streams: 1, others: 8 };
 
 /** Bytes that a list of commands takes. */
 export function commandBytes(count: number): number {
@@ -19,7 +28,7 @@ export function commandBytes(count: number): number {
 /** Writes a list of commands, ready to be run, into memory of `commandBytes`. */
 export function writeCommands(memory: DataView, commands: readonly Command[]): void {
   let group = 0;
-  for (const [i, { program, block, tiles }] of commands.entries()) {
+  for (const [i, { program, block, tiles, streams }] of commands.entries()) {
     const at = i * COMMAND.bytes;
     group++;
     const ends = commands[i + 1]?.beside !== true;
@@ -27,6 +36,7 @@ export function writeCommands(memory: DataView, commands: readonly Command[]): v
     memory.setBigUint64(at + COMMAND.arguments, BigInt(block), true);
     memory.setUint32(at + COMMAND.tiles, tiles, true);
     memory.setUint32(at + COMMAND.ends, ends ? group : 0, true);
+    memory.setUint32(at + COMMAND.shares, streams ? SHARES.streams : SHARES.others, true);
     memory.setUint32(at + COMMAND.next, 0, true);
     if (ends) group = 0;
   }

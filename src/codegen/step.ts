@@ -21,6 +21,8 @@ export const COMMAND = {
   tiles: 16,
   /** Commands of the group that ends with it; 0: others of its group follow. */
   ends: 20,
+  /** A thread takes a share of the tiles that are left: of so many for each thread. */
+  shares: 24,
   /** The next tile to be taken. On a cache line of its own, with what rarely changes before it. */
   next: 64,
   bytes: 128,
@@ -63,12 +65,6 @@ export const LOG = {
 
 /** Scratch memory of each thread that programs may use as they like, in bytes. Most of it is never touched. */
 export const SCRATCH_BYTES = 8 * 2 ** 20;
-
-/**
- * A thread takes a share of the tiles that are left: of so many for each thread. Neighbouring tiles read memory on end,
- * which is faster (by 7 % where a tile reads 74 KB), and the last ones are taken singly.
- */
-const SHARES = 8;
 
 /** Rounds of waiting (about 5 us) before a thread lets others run: it may be in the way of the one it waits for. */
 const SPINS = 200;
@@ -119,7 +115,8 @@ function takeTiles(b: Builder, { shared, command, thread }: Places): void {
     const seen = command.atomicRead(COMMAND.next);
     leave(seen, ">=", tiles);
     leave(shared.atomicRead(SHARED.abort), "!=", 0);
-    const some = tiles.minus(seen).dividedBy(thread.readInt(THREAD.threads).times(SHARES)).plus(1);
+    const shares = thread.readInt(THREAD.threads).times(command.readInt(COMMAND.shares));
+    const some = tiles.minus(seen).plus(shares).minus(1).dividedBy(shares);
     const tile = b.variable(command.atomicAdd(COMMAND.next, some));
     const end = tile.plus(some).min(tiles);
     b.forever((leaveShare) => {

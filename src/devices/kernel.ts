@@ -48,6 +48,8 @@ export interface VectorProgram {
   readonly key: string;
   /** Pieces of work, which threads share out among themselves. */
   readonly tiles: number;
+  /** Tiles read memory on end, which is what takes the time, and take equally long: threads take long runs of them. */
+  readonly streams?: boolean;
   /** Numbers that the program reads when it runs, by name. */
   readonly numbers?: Readonly<Record<string, number>>;
   /**

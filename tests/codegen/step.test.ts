@@ -35,7 +35,7 @@ function prepare(memory: ArrayBufferLike, threads: number, code: number): void {
   const commands = TILES.map((tiles, i) => {
     const block = AT.blocks + 64 * i;
     writeArguments(new DataView(memory, block), [AT.data, 10 ** i]);
-    return { program: code, block, tiles, beside: i === 2 };
+    return { program: code, block, tiles, streams: i === 0, beside: i === 2 };
   });
   writeCommands(new DataView(memory, AT.commands, commandBytes(TILES.length)), commands);
 }
@@ -98,6 +98,26 @@ describe("a step", () => {
     new DataView(memory).setUint32(AT.shared + SHARED.abort, 1, true);
     interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, AT.threads], () => addTo(avx2()));
     expect(counts(memory)).toEqual([0, 0, 0, 0, 0]);
+  });
+
+  it.each([
+    // Half of them, and a share of 1 in 16.
+    { streams: true, tiles: 40, taken: 20 },
+    { streams: false, tiles: 40, taken: 3 },
+    { streams: true, tiles: 3, taken: 2 },
+    { streams: true, tiles: 1, taken: 1 },
+  ])("gives the first of two threads $taken of $tiles tiles at once (streams: $streams)", (one) => {
+    const memory = new ArrayBuffer(65536);
+    prepare(memory, 2, 77);
+    new DataView(memory).setUint32(AT.threads + THREAD.commands, 1, true);
+    writeArguments(new DataView(memory, AT.blocks), [AT.shared]);
+    const command = { program: 77, block: AT.blocks, ...one };
+    writeCommands(new DataView(memory, AT.commands, commandBytes(1)), [command]);
+    const callee = program("stop", avx2(), ["shared"], (b, { shared }) =>
+      b.cursor(shared).atomicWrite(SHARED.abort, b.int(1)),
+    );
+    interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, AT.threads], () => callee);
+    expect(new DataView(memory).getUint32(AT.commands + COMMAND.next, true)).toBe(one.taken);
   });
 
   it.each([1, 2, 3])("runs as WebAssembly on %i threads, the same list again and again", async (threads) => {

@@ -9,6 +9,8 @@ interface Entry {
   program: number;
   args: readonly number[];
   tiles: number;
+  /** Its tiles read memory on end, and take equally long. */
+  streams?: boolean;
   /** Needs nothing of the commands before it, as far back as to one that is not beside another, nor they of it. */
   beside?: boolean;
 }
@@ -60,9 +62,9 @@ export class CommandList {
     const { buffer, byteOffset } = region.array(Uint8Array, 0, bytes);
     const commands: Command[] = [];
     let at = first;
-    for (const { program, args, tiles, beside = false } of entries) {
+    for (const { program, args, tiles, streams = false, beside = false } of entries) {
       writeArguments(new DataView(buffer, byteOffset + at, 8 * args.length), args);
-      commands.push({ program, block: address + at, tiles, beside });
+      commands.push({ program, block: address + at, tiles, streams, beside });
       at += 8 * args.length;
     }
     writeCommands(new DataView(buffer, byteOffset, first), commands);

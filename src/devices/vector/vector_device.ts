@@ -356,7 +356,8 @@ export class VectorDevice extends RecordingDevice {
       if (!part) continue;
       const args = this.#arguments(command, part, places, memory);
       const program = this.#program(command, part, [...args.keys()]);
-      list.append({ program, args: [...args.values()], tiles: part.tiles, beside }, owner);
+      const { tiles, streams } = part;
+      list.append({ program, args: [...args.values()], tiles, streams, beside }, owner);
     }
   }
 

@@ -13,6 +13,7 @@ export function packedLinearForm(target: Target, shape: PackedShape): VectorForm
     return {
       key: `${key} ${T}`,
       tiles: thinTiles(shape),
+      streams: true,
       build: (b, args) => thinProgram(b, args, shape),
     };
   }
