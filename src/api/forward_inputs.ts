@@ -103,8 +103,8 @@ export async function prepareForward(
     needed,
   });
   const seen = image && (await runtime.look(image, featureSelection(runtime, options), options.signal));
-  const caches =
-    given ?? new DynamicCache(runtime.pool, keep ? rows : Math.max(rows, batch.sequences.length));
+  const sequences = batch.sequences.filter(({ blind }) => !blind).length;
+  const caches = given ?? new DynamicCache(runtime.pool, keep ? rows : Math.max(rows, sequences));
   return {
     pass: {
       batch,

@@ -48,6 +48,8 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
     expect(out.loss?.data[0]).toBeCloseTo(expected.tensor("loss").data[0] as number, 5);
     const divided = await model({ input_ids, attention_mask, ...pictures, labels, num_items_in_batch: 7 });
     expect(divided.loss?.data[0]).toBeCloseTo(expected.tensor("loss.sum").data[0] as number, 4);
+    const uncached = await model({ input_ids, attention_mask, ...pictures, labels, use_cache: false });
+    expect(uncached.loss?.data[0]).toBe(out.loss?.data[0]);
     const states = expected.list("hidden_states");
     expect(states.length).toBeGreaterThan(2);
     expect(out.hidden_states?.length).toBe(states.length);
