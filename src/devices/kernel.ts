@@ -60,13 +60,19 @@ export interface VectorProgram {
   build(b: Builder, args: Readonly<Record<string, Argument>>): void;
 }
 
+/**
+ * What is computed before a kernel: `bytes` of memory that end with it, whose address both programs have as their argument
+ * `work`.
+ */
+export interface FirstProgram extends VectorProgram {
+  readonly bytes: number;
+  /** The only input that it reads. Kernels that read the same one, and would have the same computed of it, share that. */
+  readonly reads?: string;
+}
+
 /** How vector programs compute a kernel for inputs of certain types and shapes. */
 export interface VectorForm extends VectorProgram {
-  /**
-   * What is computed before: `bytes` of memory that end with the kernel, whose address both programs have as their
-   * argument `work`.
-   */
-  readonly first?: VectorProgram & { readonly bytes: number };
+  readonly first?: FirstProgram | undefined;
 }
 
 /** What computing a kernel amounts to, for measuring. */

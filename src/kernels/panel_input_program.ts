@@ -5,7 +5,7 @@ import { transpose } from "../codegen/math.ts";
 import type { Int } from "../codegen/scalar.ts";
 import type { Target } from "../codegen/target.ts";
 import type { Vec } from "../codegen/vector.ts";
-import type { VectorProgram } from "../devices/kernel.ts";
+import type { FirstProgram } from "../devices/kernel.ts";
 import { inputPanel, inputUnitBytes, type LinearShape, multipliesPairs, units } from "./panel_units.ts";
 import type { Args } from "./row_programs.ts";
 
@@ -17,11 +17,7 @@ const PIECE = 1024;
  *
  * @returns undefined, where it lies as it should
  */
-export function inputForm(
-  target: Target,
-  shape: LinearShape,
-  rows: number,
-): (VectorProgram & { bytes: number }) | undefined {
+export function inputForm(target: Target, shape: LinearShape, rows: number): FirstProgram | undefined {
   const { K, weight, rounded } = shape;
   if (rows === 1 && !rounded && (weight !== "bfloat16" || K % 2 === 0)) return undefined;
   const most = inputPanel(target);
@@ -34,12 +30,14 @@ export function inputForm(
     return {
       key: `${key} ${rows}`,
       bytes,
+      reads: "x",
       tiles: Math.ceil(K / PIECE),
       build: (b, args) => packPieces(b, args, shape, rows),
     };
   return {
     key,
     bytes,
+    reads: "x",
     tiles: Math.ceil(rows / R),
     numbers: { rows },
     build: (b, args) => packPanel(b, args, shape, R),

@@ -4,7 +4,7 @@ import type { Builder } from "../codegen/ir.ts";
 import type { Int } from "../codegen/scalar.ts";
 import { TILE_BYTES, TILE_ROW_BYTES, TILE_ROWS } from "../codegen/tiles.ts";
 import type { Vec } from "../codegen/vector.ts";
-import type { VectorProgram } from "../devices/kernel.ts";
+import type { FirstProgram } from "../devices/kernel.ts";
 import type { Args } from "./row_programs.ts";
 
 /*
@@ -36,11 +36,12 @@ export interface TileCut {
 }
 
 /** Lays the input out in `work`. A tile of work is 16 rows of `SLICE` tiles. */
-export function tileInput(cut: TileCut, rows: number): VectorProgram & { bytes: number } {
+export function tileInput(cut: TileCut, rows: number): FirstProgram {
   const { K, columns, slice, height } = cut;
   return {
     key: `tiles ${K} ${slice === columns}`,
     bytes: cut.rows * columns * TILE_BYTES,
+    reads: "x",
     tiles: cut.rows * piecesOf(cut),
     numbers: { rows, height },
     build: (b, args) => packTiles(b, args, cut),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Value } from "../../src/devices/device.ts";
-import type { VectorForm } from "../../src/devices/kernel.ts";
+import type { FirstProgram, VectorForm } from "../../src/devices/kernel.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
 import { grouped } from "../../src/devices/vector/groups.ts";
 
@@ -51,17 +51,49 @@ describe("commands that are computed side by side", () => {
     expect(besides([command([x], a), command([b], c)], new Map([[b, a]]))).toEqual([false, false]);
   });
 
-  test("are of one program each", () => {
-    expect(besides([command([x], a), command([x], b, two), command([x], c), command([x], d)])).toEqual([
-      false,
+  test("are of one program each, or begin with their second one", () => {
+    expect(besides([command([x], a), command([x], b, two), command([x], c), command([x], d, two)])).toEqual([
       false,
       false,
       true,
+      false,
     ]);
     expect(besides([command([x], a), command([x], b, "none"), command([x], c)])).toEqual([
       false,
       false,
       false,
     ]);
+  });
+
+  test("share what is to be computed before, where it is the same of the same input", () => {
+    const reads = (more: Partial<FirstProgram>): VectorForm => ({
+      ...one,
+      first: { ...one, bytes: 64, reads: "x0", ...more },
+    });
+    const shared = (...commands: ReturnType<typeof command>[]): boolean[] =>
+      grouped(commands, (value) => (value === d ? x : value)).map(({ beside, shares }) => {
+        expect(shares).toBe(beside);
+        return shares;
+      });
+    const first = command([x, a], b, reads({}));
+    const different = [
+      { key: "other" },
+      { bytes: 128 },
+      { tiles: 2 },
+      { numbers: { rows: 3 } },
+      { reads: "x1" },
+    ];
+    expect(shared(first, command([x, c], fresh(), reads({})), command([d], fresh(), reads({})))).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    for (const more of different)
+      expect(shared(first, command([x, c], fresh(), reads(more)))).toEqual([false, false]);
+    expect(shared(first, command([c, x], fresh(), reads({})))).toEqual([false, false]);
+    expect(shared(first, command([x, b], fresh(), reads({})))).toEqual([false, false]);
+    expect(shared(command([x], b, two), command([x], c, two))).toEqual([false, false]);
+    // What was computed before ends with the group.
+    expect(shared(first, command([b], c), command([x], fresh(), reads({}))).at(-1)).toBe(false);
   });
 });

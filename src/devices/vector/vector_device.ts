@@ -10,7 +10,7 @@ import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
 import type { StepTimes } from "../step_times.ts";
 import { CommandList, type WrittenList } from "./command_list.ts";
-import { grouped } from "./groups.ts";
+import { type Place as Beside, grouped } from "./groups.ts";
 import { type Block, Heap } from "./heap.ts";
 import { type KeptList, KeptLists } from "./kept_lists.ts";
 import type { Machine, Region } from "./machine.ts";
@@ -29,13 +29,11 @@ interface Place {
 }
 
 /** A command that is ready to run: by a program, or by the reference where there is none. */
-interface Ready {
+interface Ready extends Beside {
   readonly command: Command;
   /** Its number among all that were noted down. */
   readonly owner: number;
   readonly form: VectorForm | undefined;
-  /** It may be computed beside the ones before it, as far back as to one that is not beside another. */
-  readonly beside: boolean;
 }
 
 /** Where the numbers of Values that a step makes are. */
@@ -250,19 +248,19 @@ export class VectorDevice extends RecordingDevice {
     const work = new Map<Command, number>();
     for (const value of uploads.keys()) offsets.set(value, placement.take(bytesOf(value)));
     // Those of a group are computed at the same time: what one of them uses last ends with all of them.
-    const ending: Value[] = [];
-    for (const [i, { command, form, beside }] of ready.entries()) {
-      for (const value of beside ? [] : ending.splice(0)) {
-        const offset = offsets.get(value);
-        if (offset !== undefined) placement.give(offset, bytesOf(value));
-      }
+    const ending: { offset: number | undefined; bytes: number }[] = [];
+    let begun = 0;
+    for (const [i, { command, form, beside, shares }] of ready.entries()) {
+      for (const { offset, bytes } of beside ? [] : ending.splice(0))
+        if (offset !== undefined) placement.give(offset, bytes);
       if (!command.inPlace) offsets.set(command.output, placement.take(bytesOf(command.output)));
-      if (form?.first) {
-        const offset = placement.take(form.first.bytes);
-        work.set(command, offset);
-        placement.give(offset, form.first.bytes);
+      if (form?.first && !shares) {
+        begun = placement.take(form.first.bytes);
+        ending.push({ offset: begun, bytes: form.first.bytes });
       }
-      ending.push(...(last.get(i) ?? []));
+      if (form?.first) work.set(command, begun);
+      for (const value of last.get(i) ?? [])
+        ending.push({ offset: offsets.get(value), bytes: bytesOf(value) });
     }
     const region = this.#passingOf(placement.size);
     const places = <K>(map: Map<K, number>): Map<K, Place> =>
@@ -349,10 +347,14 @@ export class VectorDevice extends RecordingDevice {
     return kernel.vector?.(inputs as never, params, this.#machine.target);
   }
 
-  #append(list: CommandList, { places, work }: Layout, { command, owner, form, beside }: Ready): void {
+  #append(
+    list: CommandList,
+    { places, work }: Layout,
+    { command, owner, form, beside, shares }: Ready,
+  ): void {
     const own = work.get(command);
     const memory = own && own.region.address + own.offset;
-    for (const part of [form?.first, form]) {
+    for (const part of shares ? [form] : [form?.first, form]) {
       if (!part) continue;
       const args = this.#arguments(command, part, places, memory);
       const program = this.#program(command, part, [...args.keys()]);
