@@ -1,5 +1,5 @@
-import pc from "picocolors";
 import type { DeviceLimits, KernelProfile, Profile } from "../src/index.ts";
+import { outColours } from "./colours.ts";
 
 /** Kernels that take less than this share of the whole are shown together. */
 const SMALL = 0.005;
@@ -19,7 +19,7 @@ export function profileLines(title: string, profile: Profile, limits: DeviceLimi
   const widths = head.map((_, c) => Math.max(...[head, ...rows].map((row) => row[c].length)));
   const line = (row: readonly string[]): string =>
     row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c] + 2))).join("");
-  return ["", pc.bold(title), pc.dim(line(head)), ...rows.map(line)];
+  return ["", outColours.bold(title), outColours.dim(line(head)), ...rows.map(line)];
 }
 
 /** What is no kernel. */

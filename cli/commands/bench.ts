@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import pc from "picocolors";
 import {
   type BenchFigures,
   benchModel,
   type DeviceLimits,
   LlavaForConditionalGeneration,
 } from "../../src/index.ts";
+import { errColours, outColours } from "../colours.ts";
 import { UsageError } from "../errors.ts";
 import { loadModel } from "../model.ts";
 import { addModelFlags, type ModelFlags, wholeNumber } from "../options.ts";
@@ -59,7 +59,7 @@ async function bench(flags: BenchFlags): Promise<void> {
   }
   const silent = flags.quiet || flags.json;
   const progress = (what: string): void => {
-    if (!silent) process.stderr.write(pc.dim(`measuring ${what} ...\n`));
+    if (!silent) process.stderr.write(errColours.dim(`measuring ${what} ...\n`));
   };
   const weights_bytes = model.deviceBytes;
   const figures = await benchModel(model, {
@@ -129,7 +129,7 @@ function table(result: Result, device: string): string[] {
     ],
     ["memory", `${(memory.peak_rss_bytes / 1e9).toFixed(2)} GB at most`],
   ];
-  const lines = rows.map(([label, text]) => `${pc.bold(label.padEnd(12))}${text}`);
+  const lines = rows.map(([label, text]) => `${outColours.bold(label.padEnd(12))}${text}`);
   if (!result.profile) return lines;
   return [
     ...lines,

@@ -1,7 +1,6 @@
 import { resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import pc from "picocolors";
 import {
   type CachedModel,
   cacheInfo,
@@ -9,6 +8,7 @@ import {
   type PackedCopyInfo,
   removeCached,
 } from "../../src/index.ts";
+import { outColours } from "../colours.ts";
 import { UsageError } from "../errors.ts";
 
 const EXAMPLES = `
@@ -91,10 +91,10 @@ async function show(flags: CommonFlags): Promise<void> {
     return;
   }
   const lines = [
-    pc.bold(`models in ${info.folder}`),
+    outColours.bold(`models in ${info.folder}`),
     ...table(info.models.map(modelEntry)),
     "",
-    pc.bold(`packed copies in ${info.packed.folder}`),
+    outColours.bold(`packed copies in ${info.packed.folder}`),
     ...table(info.packed.copies.map(packedEntry)),
   ];
   process.stdout.write(`${lines.join("\n")}\n`);

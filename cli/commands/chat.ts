@@ -1,8 +1,8 @@
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import pc from "picocolors";
 import { LlavaError, load_image, type RawImage } from "../../src/index.ts";
 import { Asker, type Turn } from "../answer.ts";
+import { errColours, outColours } from "../colours.ts";
 import { errorText, UsageError } from "../errors.ts";
 import { interruptible } from "../interrupt.ts";
 import { loadModel } from "../model.ts";
@@ -44,8 +44,8 @@ async function chat(image: string | undefined, flags: GenerationFlags): Promise<
     output: process.stdout,
     terminal: process.stdin.isTTY,
   });
-  if (!flags.quiet) process.stderr.write(pc.dim(`${HELP}\n`));
-  terminal.setPrompt(pc.bold("> "));
+  if (!flags.quiet) process.stderr.write(errColours.dim(`${HELP}\n`));
+  terminal.setPrompt(outColours.bold("> "));
   terminal.prompt();
   // Ctrl-C at the prompt ends; during an answer it stops the answer (see Conversation.say).
   terminal.on("SIGINT", () => {
@@ -87,7 +87,7 @@ class Conversation {
     } else if (line.startsWith("/image")) {
       const path = line.slice("/image".length).trim();
       this.#pictures.push(await load_image(path));
-      process.stderr.write(pc.dim(`${path}: seen\n`));
+      process.stderr.write(errColours.dim(`${path}: seen\n`));
     } else if (line.startsWith("/")) process.stderr.write(`There is no ${line.split(" ")[0]}. ${HELP}\n`);
     else await this.#say(line);
   }

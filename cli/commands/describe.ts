@@ -1,8 +1,8 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
-import pc from "picocolors";
 import { load_image } from "../../src/index.ts";
 import { Asker, type Part } from "../answer.ts";
+import { errColours } from "../colours.ts";
 import { UsageError } from "../errors.ts";
 import { interruptible } from "../interrupt.ts";
 import { loadModel } from "../model.ts";
@@ -52,7 +52,7 @@ async function describe(sources: string[], flags: DescribeFlags): Promise<void> 
     ];
     if (!flags.json && !flags.quiet) {
       process.stderr.write(
-        pc.dim(`${sources.map((source) => shortName(source)).join(", ")}: ${flags.prompt}\n`),
+        errColours.dim(`${sources.map((source) => shortName(source)).join(", ")}: ${flags.prompt}\n`),
       );
     }
     const show = (text: string): void => void process.stdout.write(text);
@@ -74,7 +74,7 @@ async function describe(sources: string[], flags: DescribeFlags): Promise<void> 
     } else {
       process.stdout.write("\n");
       if (!flags.quiet)
-        process.stderr.write(pc.dim(footer(flags, answer.generated_tokens, load_ms, timings)));
+        process.stderr.write(errColours.dim(footer(flags, answer.generated_tokens, load_ms, timings)));
     }
     await model.dispose();
   } finally {

@@ -1,7 +1,7 @@
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import type { Command } from "commander";
-import pc from "picocolors";
 import { deviceInfo, type ModelInfo, modelInfo, version } from "../../src/index.ts";
+import { outColours } from "../colours.ts";
 
 const EXAMPLES = `
 Examples:
@@ -48,7 +48,7 @@ async function info(name: string | undefined, flags: InfoFlags): Promise<void> {
     ["device", `${machine.device.kind}: ${machine.device.description}`],
   ];
   if (model) lines.push(["", ""], ...modelLines(model, machine.free_bytes));
-  for (const [label, text] of lines) process.stdout.write(`${pc.bold(label.padEnd(12))}${text}\n`);
+  for (const [label, text] of lines) process.stdout.write(`${outColours.bold(label.padEnd(12))}${text}\n`);
 }
 
 function modelLines(model: ModelInfo, free: number): [string, string][] {
@@ -56,7 +56,7 @@ function modelLines(model: ModelInfo, free: number): [string, string][] {
   const full = (bytes: number): string => gigabytes(bytes * model.context);
   const needs = Object.entries(model.weights_bytes).map(([dtype, bytes]): [string, string] => {
     const cache = ["bfloat16", "q8", "q4"].includes(dtype) ? float16 : float32;
-    const fits = bytes + cache * model.context <= free ? "" : pc.yellow("  (more than is free)");
+    const fits = bytes + cache * model.context <= free ? "" : outColours.yellow("  (more than is free)");
     return [`  ${dtype}`, `${gigabytes(bytes)} for the weights${fits}`];
   });
   const side = [model.image_size].flat();

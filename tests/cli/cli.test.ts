@@ -115,7 +115,10 @@ test("info: the machine, and what a model needs", async () => {
     context: 2048,
   });
   expect(model.weights_bytes.bfloat16).toBe(2 * model.parameters);
-  expect((await llava(["info"])).stdout).toMatch(/processor/);
+  // Nobody sees colours here; picocolors would use them where CI is set.
+  expect((await llava(["info"], { set: { NO_COLOR: undefined, CI: "1" } })).stdout).toMatch(
+    /^processor {3}\S/m,
+  );
 });
 
 test("eval: asks the model, goes on where it stopped, and scores", async () => {

@@ -22,17 +22,22 @@ export interface Result {
  * Runs the built command line.
  *
  * @param maxFileBytes no file may be longer: writing fails there as on a full disk. A multiple of 512
+ * @param set more of the environment; undefined: not set
  */
 export function llava(
   args: string[],
-  { input = "", maxFileBytes }: { input?: string; maxFileBytes?: number } = {},
+  {
+    input = "",
+    maxFileBytes,
+    set = {},
+  }: { input?: string; maxFileBytes?: number; set?: NodeJS.ProcessEnv } = {},
 ): Promise<Result> {
   const plain = ["node", MAIN, ...args];
   // A shell can set the limit; ignored, the signal that goes with it leaves an error.
   const limited = `trap '' XFSZ; ulimit -f ${(maxFileBytes ?? 0) / 512}; exec "$@"`;
   const [file, ...rest] = maxFileBytes === undefined ? plain : ["sh", "-c", limited, "sh", ...plain];
   return new Promise((resolve) => {
-    const child = execFile(file, rest, { env }, (error, stdout, stderr) => {
+    const child = execFile(file, rest, { env: { ...env, ...set } }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
     });
     child.stdin?.end(input);

@@ -14,23 +14,33 @@ const KEPT: Record<Abi, number[]> = {
 };
 const VECTORS: Record<Abi, number[]> = { sysv: [], win64: [6, 7, 8, 9, 10, 11, 12, 13, 14, 15] };
 const [IN, OUT] = [0, 512];
+/** How this system's own functions are called. */
+const HOST: Abi = process.platform === "win32" ? "win64" : "sysv";
+const ARGUMENTS: Record<Abi, number[]> = {
+  sysv: [GPR.rdi, GPR.rsi, GPR.rdx, GPR.rcx],
+  win64: [GPR.rcx, GPR.rdx, GPR.r8, GPR.r9],
+};
 
 /**
- * `void caller(entry, program, buffer)`: fills every register that is to be kept with numbers from the buffer, calls the
+ * `void caller(entry, program, buffer)`, called as on this system: fills every register that is to be kept with numbers from the buffer, calls the
  * entry function as a C function of that system would, and writes the registers to the buffer's second part.
  */
 function callerCode(abi: Abi): Uint8Array {
   const asm = new Assembler();
-  const own = KEPT.sysv;
+  const own = KEPT[HOST];
+  const ownVectors = VECTORS[HOST];
   const at = (offset: number) => ({ base: GPR.r11, offset });
+  const onStack = (i: number) => ({ base: GPR.rsp, offset: 16 * i });
+  const [entry, callee, buffer] = ARGUMENTS[HOST];
   for (const register of own) asm.push(register);
-  asm.push(GPR.rdx);
-  asm.mov(GPR.rax, GPR.rdi);
-  asm.mov(GPR.r11, GPR.rdx);
+  asm.subImm(GPR.rsp, 16 * ownVectors.length);
+  for (const [i, v] of ownVectors.entries()) asm.vex(V.vmovupsStore, 128, { reg: v, rm: onStack(i) });
+  asm.push(buffer);
+  asm.mov(GPR.rax, entry);
+  asm.mov(GPR.r11, buffer);
   // program, then three arguments: the end of the buffer, 7, and the buffer.
-  asm.mov(GPR.r10, GPR.rsi);
-  const [p, x, y, z] =
-    abi === "sysv" ? [GPR.rdi, GPR.rsi, GPR.rdx, GPR.rcx] : [GPR.rcx, GPR.rdx, GPR.r8, GPR.r9];
+  asm.mov(GPR.r10, callee);
+  const [p, x, y, z] = ARGUMENTS[abi];
   asm.mov(p, GPR.r10);
   asm.lea(x, at(1024));
   asm.movImm(y, 7);
@@ -44,7 +54,9 @@ function callerCode(abi: Abi): Uint8Array {
   for (const [i, v] of VECTORS[abi].entries())
     asm.vex(V.vmovupsStore, 128, { reg: v, rm: at(OUT + 128 + 16 * i) });
   for (const [i, register] of KEPT[abi].entries()) asm.store(at(OUT + 8 * i), register);
-  for (const register of own.reverse()) asm.pop(register);
+  for (const [i, v] of ownVectors.entries()) asm.vex(V.vmovups, 128, { reg: v, rm: onStack(i) });
+  asm.addImm(GPR.rsp, 16 * ownVectors.length);
+  for (const register of own.toReversed()) asm.pop(register);
   asm.ret();
   return asm.finish();
 }
@@ -68,34 +80,29 @@ withEngine((engine) => {
   const { koffi } = engine.system;
 
   // Also for the other system: nothing but registers and the stack is different.
-  describe.each(process.platform === "win32" ? (["win64"] as const) : (["sysv", "win64"] as const))(
-    "%s",
-    (abi) => {
-      it("keeps the registers that callers expect to be kept", () => {
-        const code = new CodeMemory(engine.system);
-        const [entry, caller, callee] = [
-          code.place(entryCode(abi)),
-          code.place(callerCode(abi)),
-          engine.compile(greedy(engine)),
-        ];
-        const buffer = new Uint8Array(2048);
-        const kept = 128 + 16 * VECTORS[abi].length;
-        for (let i = 0; i < kept; i++) buffer[IN + i] = (i * 7 + 1) & 255;
-        const call = koffi.decode(BigInt(caller), koffi.proto("void", ["uintptr_t", "uintptr_t", "void *"]));
-        call(entry, callee, buffer);
-        const words = 8 * KEPT[abi].length;
-        expect([...buffer.subarray(OUT, OUT + words)]).toEqual([...buffer.subarray(IN, IN + words)]);
-        expect([...buffer.subarray(OUT + 128, OUT + kept)]).toEqual([
-          ...buffer.subarray(IN + 128, IN + kept),
-        ]);
-        // The program saw its arguments.
-        expect(new DataView(buffer.buffer).getInt32(1024, true)).toBe(7);
-        expect(new DataView(buffer.buffer).getInt32(1028, true)).toBe(-1024);
-        expect(new DataView(buffer.buffer).getInt32(1032, true)).toBe(7 + 11 * 105);
-        code.free();
-      });
-    },
-  );
+  describe.each(HOST === "win64" ? (["win64"] as const) : (["sysv", "win64"] as const))("%s", (abi) => {
+    it("keeps the registers that callers expect to be kept", () => {
+      const code = new CodeMemory(engine.system);
+      const [entry, caller, callee] = [
+        code.place(entryCode(abi)),
+        code.place(callerCode(abi)),
+        engine.compile(greedy(engine)),
+      ];
+      const buffer = new Uint8Array(2048);
+      const kept = 128 + 16 * VECTORS[abi].length;
+      for (let i = 0; i < kept; i++) buffer[IN + i] = (i * 7 + 1) & 255;
+      const call = koffi.decode(BigInt(caller), koffi.proto("void", ["uintptr_t", "uintptr_t", "void *"]));
+      call(entry, callee, buffer);
+      const words = 8 * KEPT[abi].length;
+      expect([...buffer.subarray(OUT, OUT + words)]).toEqual([...buffer.subarray(IN, IN + words)]);
+      expect([...buffer.subarray(OUT + 128, OUT + kept)]).toEqual([...buffer.subarray(IN + 128, IN + kept)]);
+      // The program saw its arguments.
+      expect(new DataView(buffer.buffer).getInt32(1024, true)).toBe(7);
+      expect(new DataView(buffer.buffer).getInt32(1028, true)).toBe(-1024);
+      expect(new DataView(buffer.buffer).getInt32(1032, true)).toBe(7 + 11 * 105);
+      code.free();
+    });
+  });
 
   it("takes denormal numbers as zero inside, and only there", () => {
     const region = engine.allocate(4096);
