@@ -11,6 +11,8 @@ export interface Command {
   readonly streams?: boolean;
   /** Needs nothing of what the command before makes, nor the other way round: no thread waits between the two. */
   readonly beside?: boolean;
+  /** Has as many tiles as the command before; each is computed by the thread that has computed that one's, right after it. */
+  readonly behind?: boolean;
 }
 
 /**
@@ -28,18 +30,27 @@ export function commandBytes(count: number): number {
 /** Writes a list of commands, ready to be run, into memory of `commandBytes`. */
 export function writeCommands(memory: DataView, commands: readonly Command[]): void {
   let group = 0;
-  for (const [i, { program, block, tiles, streams }] of commands.entries()) {
+  for (const [i, { program, block, tiles, streams, behind }] of commands.entries()) {
     const at = i * COMMAND.bytes;
     group++;
-    const ends = commands[i + 1]?.beside !== true;
+    const next = commands[i + 1];
+    const ends = next?.beside !== true && next?.behind !== true;
     memory.setBigUint64(at + COMMAND.program, BigInt(program), true);
     memory.setBigUint64(at + COMMAND.arguments, BigInt(block), true);
     memory.setUint32(at + COMMAND.tiles, tiles, true);
     memory.setUint32(at + COMMAND.ends, ends ? group : 0, true);
     memory.setUint32(at + COMMAND.shares, streams ? SHARES.streams : SHARES.others, true);
+    memory.setUint32(at + COMMAND.programs, behind ? 0 : programsFrom(commands, i), true);
     memory.setUint32(at + COMMAND.next, 0, true);
     if (ends) group = 0;
   }
+}
+
+/** Programs that each tile of a command is computed by: its own, and those of the commands behind it. */
+function programsFrom(commands: readonly Command[], first: number): number {
+  let end = first + 1;
+  while (commands[end]?.behind) end++;
+  return end - first;
 }
 
 /** Writes an argument block: pointers and counts, 8 bytes each, in the order of the program's slots. */

@@ -7,7 +7,8 @@ import type { Target } from "./target.ts";
 /*
  * A step is a list of commands in memory that all threads share. Every thread runs the step program over the same list:
  * it takes tiles of the command's work by an atomic counter until none is left, waits for the others, and goes on with
- * the next command. Commands that need nothing of each other stand in one group, and threads wait at its end only.
+ * the next command. Commands that need nothing of each other stand in one group, and threads wait at its end only. Where a
+ * tile needs of the command before nothing but the same tile, the thread goes on with it at once.
  * JavaScript is entered once per thread and step.
  */
 
@@ -23,6 +24,8 @@ export const COMMAND = {
   ends: 20,
   /** A thread takes a share of the tiles that are left: of so many for each thread. */
   shares: 24,
+  /** Programs that each tile is computed by, one after the other: this command's, and those behind it; 0: it is behind another. */
+  programs: 28,
   /** The next tile to be taken. On a cache line of its own, with what rarely changes before it. */
   next: 64,
   bytes: 128,
@@ -87,7 +90,7 @@ export function stepProgram(target: Target, timed = false): Program {
     log?.advance(LOG.first);
     b.forever((leave) => {
       leave(left, "==", 0);
-      takeTiles(b, { shared, command, thread });
+      b.if(command.readInt(COMMAND.programs), ">", 0, () => takeTiles(b, { shared, command, thread }));
       leave(shared.atomicRead(SHARED.abort), "!=", 0);
       log?.writeInt(LOG.worked, b.clock());
       b.if(command.readInt(COMMAND.ends), "!=", 0, () => barrier(b, { shared, command, thread }));
@@ -108,8 +111,6 @@ interface Places {
 }
 
 function takeTiles(b: Builder, { shared, command, thread }: Places): void {
-  const code = command.readPointer(COMMAND.program);
-  const block = command.readPointer(COMMAND.arguments);
   const tiles = command.readInt(COMMAND.tiles);
   b.forever((leave) => {
     const seen = command.atomicRead(COMMAND.next);
@@ -123,10 +124,15 @@ function takeTiles(b: Builder, { shared, command, thread }: Places): void {
       leaveShare(tile, ">=", end);
       leaveShare(shared.atomicRead(SHARED.abort), "!=", 0);
       const scratch = thread.readPointer(THREAD.scratch);
-      b.emit(
-        "call",
-        [code, block, tile, scratch].map((n) => n.register),
-      );
+      const one = b.cursor(command.pointer);
+      b.repeat(command.readInt(COMMAND.programs), () => {
+        const [code, block] = [one.readPointer(COMMAND.program), one.readPointer(COMMAND.arguments)];
+        b.emit(
+          "call",
+          [code, block, tile, scratch].map((n) => n.register),
+        );
+        one.advance(COMMAND.bytes);
+      });
       tile.add(1);
     });
   });

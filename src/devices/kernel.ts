@@ -50,6 +50,8 @@ export interface VectorProgram {
   readonly tiles: number;
   /** Tiles read memory on end, which is what takes the time, and take equally long: threads take long runs of them. */
   readonly streams?: boolean;
+  /** A tile is a row: of inputs and output, tile `t` reads and writes row `t` only. What is loaded it reads as it likes. */
+  readonly rows?: boolean;
   /** Numbers that the program reads when it runs, by name. */
   readonly numbers?: Readonly<Record<string, number>>;
   /**

@@ -76,6 +76,7 @@ export const activation = kernel<{ x: Value }, { act: ActivationName }>({
     return {
       key: `${act} ${D}`,
       tiles: sizeOf(x.shape) / D,
+      rows: true,
       build: (b, args) =>
         mapRow(b, D, [rowOf(b, args.x, b.tile, D)], rowOf(b, args.y, b.tile, D), (v) => f(b, v)),
     };
@@ -157,6 +158,7 @@ export const gatedActivation = kernel<{ gate: Value; up: Value }, { act: Activat
     return {
       key: `${act} ${D}`,
       tiles: T,
+      rows: true,
       build(b, args) {
         const inputs = [args.gate, args.up].map((input) => rowOf(b, input, b.tile, D));
         mapRow(b, D, inputs, rowOf(b, args.y, b.tile, D), (g, u) => b.mul(f(b, g), u));

@@ -74,6 +74,7 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }, CacheW
     return {
       key: `${part} ${element} ${kv_heads} ${page} ${dim}`,
       tiles: x.shape[0] * cacheWriteTiles(kv_heads),
+      rows: cacheWriteTiles(kv_heads) === 1,
       build: (b, args) => cacheWriteProgram(b, args, layout),
     };
   },

@@ -61,6 +61,7 @@ export const rmsNorm = kernel<{ x: Value; weight: Value }, { eps: number; offset
     return {
       key: `${D} ${eps} ${weight.dtype} ${offset}`,
       tiles: T,
+      rows: true,
       build: (b, args) => rmsNormProgram(b, args, D, eps, weight.dtype, offset),
     };
   },
@@ -105,6 +106,7 @@ export const layerNorm = kernel<{ x: Value; weight: Value; bias: Value }, { eps:
     return {
       key: `${D} ${eps} ${weight.dtype} ${bias.dtype}`,
       tiles: T,
+      rows: true,
       build: (b, args) => layerNormProgram(b, args, D, eps, weight.dtype, bias.dtype),
     };
   },

@@ -45,6 +45,7 @@ export const rope = kernel<{ x: Value; cos: Value; sin: Value }, { heads: number
     return {
       key: `${D} ${heads} ${F}`,
       tiles: T,
+      rows: true,
       build: (b, args) => ropeProgram(b, args, heads, D / heads, F),
     };
   },

@@ -308,6 +308,7 @@ export const add = kernel<{ x: Value; other: Value }>({
     return {
       key: `${D} ${dtype}`,
       tiles: T,
+      rows: other.shape[0] === T,
       numbers: { period: other.shape[0] },
       build(b, args) {
         const addend = rowOf(b, args.other, b.tile.modulo(args.period.read()), D, BYTES[dtype]);

@@ -35,8 +35,9 @@ export function cachedAttention(
   trace?: Trace,
 ): Value {
   const device = q.device;
-  const values = device.run(cacheWrite, { pool: cache.values, x: v, slots: rows.slots }, { part: "values" });
+  // Keys first: their rows are written as soon as they are turned.
   const keys = device.run(cacheWrite, { pool: cache.keys, x: k, slots: rows.slots }, { part: "keys" });
+  const values = device.run(cacheWrite, { pool: cache.values, x: v, slots: rows.slots }, { part: "values" });
   const inputs = { q, keys, values, table: rows.table, pages: rows.pages };
   const params = { heads, kv_heads, scale: head_dim ** -0.5, window };
   if (trace?.attentions) {

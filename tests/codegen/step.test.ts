@@ -67,6 +67,15 @@ describe("a list of commands", () => {
   });
 });
 
+/** Notes the amount down: in a list, whose length stands before it. */
+const noteDown = (target: Target): Program =>
+  program("note down", target, ["list", "amount"], (b, { list, amount }) => {
+    const length = b.cursor(list);
+    const count = length.readInt();
+    b.cursor(list, count.times(4), 4).writeInt(0, amount.read().plus(b.tile));
+    length.writeInt(0, count.plus(1));
+  });
+
 describe("a step", () => {
   it("does all tiles of all commands, in the interpreter", () => {
     const memory = new ArrayBuffer(65536);
@@ -78,6 +87,28 @@ describe("a step", () => {
     });
     expect(counts(memory)).toEqual([101, 101, 101, 1, 1]);
     expect(new DataView(memory).getInt32(AT.scratch, true)).toBe(8);
+  });
+
+  it("does each tile by all programs behind one another before the next tile", () => {
+    const memory = new ArrayBuffer(65536);
+    prepare(memory, 1, 77);
+    // The second and third are behind the first, the last is beside them and has others behind it.
+    const commands = [10, 20, 30, 40, 50].map((amount, i) => {
+      const block = AT.blocks + 64 * i;
+      writeArguments(new DataView(memory, block), [AT.data, amount]);
+      const how = { beside: i === 3, behind: i === 1 || i === 2 || i === 4 };
+      return { program: 77, block, tiles: 2, ...how };
+    });
+    const list = new DataView(memory, AT.commands, commandBytes(commands.length));
+    writeCommands(list, commands);
+    new DataView(memory).setUint32(AT.threads + THREAD.commands, commands.length, true);
+    interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, AT.threads], () => noteDown(avx2()));
+    expect([...new Int32Array(memory, AT.data, 11)]).toEqual([10, 10, 20, 30, 11, 21, 31, 40, 50, 41, 51]);
+    // All are ready for another run.
+    expect(commands.map((_, i) => list.getUint32(i * COMMAND.bytes + COMMAND.next, true))).toEqual([
+      0, 0, 0, 0, 0,
+    ]);
+    expect(new DataView(memory).getUint32(AT.shared + SHARED.generation, true)).toBe(1);
   });
 
   it("notes down when commands are done", () => {

@@ -7,6 +7,7 @@ import { grouped } from "../../src/devices/vector/groups.ts";
 const device = new ReferenceDevice();
 const fresh = (): Value => new Value(device, "float32", [2, 3]);
 const one: VectorForm = { key: "", tiles: 1, build: () => {} };
+const rows: VectorForm = { ...one, tiles: 2, rows: true };
 const two: VectorForm = { ...one, first: { ...one, bytes: 64 } };
 
 /** A command that reads some Values and makes one. */
@@ -95,5 +96,42 @@ describe("commands that are computed side by side", () => {
     expect(shared(command([x], b, two), command([x], c, two))).toEqual([false, false]);
     // What was computed before ends with the group.
     expect(shared(first, command([b], c), command([x], fresh(), reads({}))).at(-1)).toBe(false);
+  });
+});
+
+describe("commands that are computed row by row behind one another", () => {
+  const [x, w, a, b, c, d] = [fresh(), fresh(), fresh(), fresh(), fresh(), fresh()];
+  /** `|`: threads wait before it, `=`: it is computed beside, `>`: behind. */
+  const joints = (commands: ReturnType<typeof command>[]): string =>
+    grouped(commands, (value) => value)
+      .map(({ beside, behind }) => (behind ? ">" : beside ? "=" : "|"))
+      .join("");
+
+  test("read what the latest makes, and what that one is computed behind", () => {
+    expect(joints([command([x], a, rows), command([a, w], b, rows), command([b, a], c, rows)])).toBe("|>>");
+    // What needs nothing of the latest is computed beside it, and may have others behind it.
+    expect(joints([command([x], a, rows), command([x], b, rows), command([b], c, rows)])).toBe("|=>");
+    expect(joints([command([x], a, rows), command([a], b, rows), command([x], c)])).toBe("|>=");
+  });
+
+  test("read nothing that others beside them make", () => {
+    const beside = [command([x], a, rows), command([x], b, rows)];
+    expect(joints([...beside, command([a], c, rows)])).toBe("|=|");
+    expect(joints([...beside, command([b, a], c, rows)])).toBe("|=|");
+  });
+
+  test("write to nothing that others of the group read or write", () => {
+    expect(joints([command([x], a, rows), command([a, x], x, rows)])).toBe("||");
+    expect(joints([command([x], a, rows), command([a], b, rows), command([b, a], a, rows)])).toBe("|>|");
+  });
+
+  test("are of rows, and as many, and have no program before their own", () => {
+    const next = (form: VectorForm | "none"): string =>
+      joints([command([x], a, rows), command([a], b, form), command([b], d, rows)]);
+    expect(next(rows)).toBe("|>>");
+    expect(next({ ...rows, rows: false })).toBe("|||");
+    expect(next({ ...rows, tiles: 1 })).toBe("|||");
+    expect(next({ ...rows, first: { ...one, bytes: 64 } })).toBe("||>");
+    expect(next("none")).toBe("|||");
   });
 });

@@ -13,6 +13,8 @@ interface Entry {
   streams?: boolean;
   /** Needs nothing of the commands before it, as far back as to one that is not beside another, nor they of it. */
   beside?: boolean;
+  /** Each of its tiles is computed right after the same tile of the one before. */
+  behind?: boolean;
 }
 
 /** A list that stands in memory. */
@@ -21,6 +23,8 @@ export interface WrittenList {
   readonly count: number;
   /** For each command the number of the kernel that it belongs to. */
   readonly owners: readonly number[];
+  /** For each command, whether it is computed tile by tile behind the one before. */
+  readonly behind: readonly boolean[];
 }
 
 /** A list of commands that is collected, then written into memory for the threads to run. */
@@ -62,13 +66,13 @@ export class CommandList {
     const { buffer, byteOffset } = region.array(Uint8Array, 0, bytes);
     const commands: Command[] = [];
     let at = first;
-    for (const { program, args, tiles, streams = false, beside = false } of entries) {
+    for (const { program, args, tiles, ...how } of entries) {
       writeArguments(new DataView(buffer, byteOffset + at, 8 * args.length), args);
-      commands.push({ program, block: address + at, tiles, streams, beside });
+      commands.push({ program, block: address + at, tiles, ...how });
       at += 8 * args.length;
     }
     writeCommands(new DataView(buffer, byteOffset, first), commands);
-    return { address, count: entries.length, owners };
+    return { address, count: entries.length, owners, behind: entries.map(({ behind = false }) => behind) };
   }
 
   free(): void {

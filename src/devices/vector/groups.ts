@@ -12,28 +12,35 @@ interface Formed {
 export interface Place {
   /** It is computed beside them, as far back as to one that is not. */
   readonly beside: boolean;
+  /** It is computed row by row behind the latest of them: the thread that has computed a row there goes on with it here. */
+  readonly behind: boolean;
   /** What is to be computed before it has been: by that one's first program. */
   readonly shares: boolean;
 }
 
 /**
- * Puts commands that need nothing of each other into groups, in which threads go from one to the next without waiting.
- * What is computed by two programs begins a group with its second one, unless its first program's work is there; what is
+ * Puts commands into groups, in which threads go from one to the next without waiting: those that need nothing of each
+ * other, and those that need of the one before them the same row only. What is computed by two programs begins a group with its second one, unless its first program's work is there; what is
  * computed by the reference stands by itself.
  */
 export function grouped<C extends Formed>(commands: readonly C[], origin: Origin): (C & Place)[] {
   let group = new Group(origin);
-  let open = false;
+  let before: VectorForm | undefined;
   return commands.map((one) => {
     const { command, form } = one;
-    const shares = open && form?.first !== undefined && group.has(command, form.first);
-    const beside =
-      open && form !== undefined && (form.first === undefined || shares) && group.admits(command);
-    if (!beside) group = new Group(origin, command, form?.first);
-    group.add(command);
-    open = form !== undefined;
-    return { ...one, beside, shares: beside && shares };
+    const shares = before !== undefined && form?.first !== undefined && group.has(command, form.first);
+    const joins = before !== undefined && form !== undefined && (form.first === undefined || shares);
+    const behind = joins && !shares && sameRows(before, form) && group.isFollowedBy(command);
+    const beside = joins && !behind && group.admits(command);
+    if (!beside && !behind) group = new Group(origin, command, form?.first);
+    group.add(command, behind);
+    before = form;
+    return { ...one, beside, behind, shares: beside && shares };
   });
+}
+
+function sameRows(a: VectorForm | undefined, b: VectorForm | undefined): boolean {
+  return a?.rows === true && b?.rows === true && a.tiles === b.tiles;
 }
 
 /** What the commands of a group read and write. */
@@ -44,6 +51,8 @@ class Group {
   readonly #first: FirstProgram | undefined;
   /** What the first program reads, where that is one input. */
   readonly #source: Value | undefined;
+  /** What the latest command made, and those that it is computed behind. */
+  #chain: Value[] = [];
 
   constructor(origin: Origin, command?: Recorded, first?: FirstProgram) {
     this.#origin = origin;
@@ -53,9 +62,14 @@ class Group {
 
   /** Whether a command that comes after all of them may be computed beside them. */
   admits({ inputs, output }: Recorded): boolean {
-    const made = this.#origin(output);
-    if (this.#read.has(made) || this.#written.has(made)) return false;
-    return !Object.values(inputs).some((value) => value && this.#written.has(this.#origin(value)));
+    return this.#isNew(output) && this.#madeHere(inputs).length === 0;
+  }
+
+  /** Whether a command reads what the latest one makes, and of what else the group makes only what that is computed behind. */
+  isFollowedBy({ inputs, output }: Recorded): boolean {
+    const made = this.#madeHere(inputs);
+    const latest = this.#chain[this.#chain.length - 1];
+    return this.#isNew(output) && made.includes(latest) && made.every((value) => this.#chain.includes(value));
   }
 
   /** Whether what a command's first program computes has been computed. */
@@ -72,9 +86,22 @@ class Group {
     );
   }
 
-  add({ inputs, output }: Recorded): void {
-    this.#written.add(this.#origin(output));
+  add({ inputs, output }: Recorded, behind: boolean): void {
+    const made = this.#origin(output);
+    this.#chain = behind ? [...this.#chain, made] : [made];
+    this.#written.add(made);
     for (const value of Object.values(inputs)) if (value) this.#read.add(this.#origin(value));
+  }
+
+  #isNew(output: Value): boolean {
+    const made = this.#origin(output);
+    return !this.#read.has(made) && !this.#written.has(made);
+  }
+
+  #madeHere(inputs: Recorded["inputs"]): Value[] {
+    return Object.values(inputs)
+      .flatMap((value) => (value ? [this.#origin(value)] : []))
+      .filter((value) => this.#written.has(value));
   }
 
   #sourceOf({ inputs }: Recorded, first: FirstProgram | undefined): Value | undefined {

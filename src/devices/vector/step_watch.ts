@@ -22,16 +22,24 @@ export class StepWatch {
    * A list of commands has been run.
    *
    * @param owners the kernel that each command belongs to
+   * @param behind whether it was computed tile by tile behind the one before: their times are one
    * @param begin when it was handed over
    */
-  list(owners: readonly Command[], { wake, back, worked, waited }: ListTimes, begin: number): void {
+  list(
+    owners: readonly Command[],
+    behind: readonly boolean[],
+    { wake, back, worked, waited }: ListTimes,
+    begin: number,
+  ): void {
     this.#wake += wake;
     this.#back += back;
     this.#computed += performance.now() - begin;
     for (const [i, owner] of owners.entries()) {
       // A kernel of two programs counts once.
       const whole = owners[i + 1] !== owner;
-      this.#commands.push(timesOf(owner, worked[i], waited[i], whole));
+      const times = timesOf(owner, worked[i], waited[i], whole);
+      const before = behind[i] ? this.#commands.pop() : undefined;
+      this.#commands.push(before ? together(before, times) : times);
     }
   }
 
@@ -70,6 +78,18 @@ function timesOf(command: Command, worked: number, waited: number, whole: boolea
     bytes: whole ? (bytes ?? bytesOf(command, output)) : 0,
     operations: whole ? operations : 0,
     numbers,
+  };
+}
+
+/** Two kernels whose rows were computed one after the other. */
+function together(a: CommandTimes, b: CommandTimes): CommandTimes {
+  return {
+    ...a,
+    kernel: `${a.kernel} + ${b.kernel}`,
+    worked: a.worked + b.worked,
+    waited: a.waited + b.waited,
+    bytes: a.bytes + b.bytes,
+    operations: a.operations + b.operations,
   };
 }
 

@@ -250,8 +250,8 @@ export class VectorDevice extends RecordingDevice {
     // Those of a group are computed at the same time: what one of them uses last ends with all of them.
     const ending: { offset: number | undefined; bytes: number }[] = [];
     let begun = 0;
-    for (const [i, { command, form, beside, shares }] of ready.entries()) {
-      for (const { offset, bytes } of beside ? [] : ending.splice(0))
+    for (const [i, { command, form, beside, behind, shares }] of ready.entries()) {
+      for (const { offset, bytes } of beside || behind ? [] : ending.splice(0))
         if (offset !== undefined) placement.give(offset, bytes);
       if (!command.inPlace) offsets.set(command.output, placement.take(bytesOf(command.output)));
       if (form?.first && !shares) {
@@ -334,13 +334,14 @@ export class VectorDevice extends RecordingDevice {
     signal?.throwIfAborted();
   }
 
-  async #runCommands({ address, count, owners }: WrittenList, recording?: Recording): Promise<void> {
+  async #runCommands(list: WrittenList, recording?: Recording): Promise<void> {
+    const { address, count, owners, behind } = list;
     const [watch, machine] = [this.#watch, this.#machine];
     if (!watch || !machine.runTimed || !recording) return machine.run(address, count);
     const begin = performance.now();
     const times = await machine.runTimed(address, count);
     const kernels = owners.map((owner) => recording.commands[owner]);
-    watch.list(kernels, times, begin);
+    watch.list(kernels, behind, times, begin);
   }
 
   #form({ kernel, inputs, params }: Command): VectorForm | undefined {
@@ -350,7 +351,7 @@ export class VectorDevice extends RecordingDevice {
   #append(
     list: CommandList,
     { places, work }: Layout,
-    { command, owner, form, beside, shares }: Ready,
+    { command, owner, form, beside, behind, shares }: Ready,
   ): void {
     const own = work.get(command);
     const memory = own && own.region.address + own.offset;
@@ -359,7 +360,7 @@ export class VectorDevice extends RecordingDevice {
       const args = this.#arguments(command, part, places, memory);
       const program = this.#program(command, part, [...args.keys()]);
       const { tiles, streams } = part;
-      list.append({ program, args: [...args.values()], tiles, streams, beside }, owner);
+      list.append({ program, args: [...args.values()], tiles, streams, beside, behind }, owner);
     }
   }
 

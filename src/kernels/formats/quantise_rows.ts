@@ -46,6 +46,7 @@ export const quantiseRows = kernel<{ x: Value }, { zero: number }>({
     return {
       key: `${K} ${zero}`,
       tiles: T,
+      rows: true,
       build(b, args) {
         const from = b.cursor(args.x, b.tile.times(4 * K));
         const to = b.cursor(args.y, b.tile.times((K / BLOCK) * QUANTISED_BYTES));
