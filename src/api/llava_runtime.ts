@@ -70,10 +70,17 @@ export class LlavaRuntime {
   /** Whether there are packed weights. */
   #packed: boolean | undefined;
 
-  constructor(config: LlavaConfig, device: Device, limits: CacheLimits = {}, cacheDtype?: CacheDType) {
+  /** @param tied whether the head is the table of token embeddings; without: as the config says */
+  constructor(
+    config: LlavaConfig,
+    device: Device,
+    limits: CacheLimits = {},
+    cacheDtype?: CacheDType,
+    tied?: boolean,
+  ) {
     this.config = config;
     this.device = device;
-    this.root = new LlavaForConditionalGenerationModule(config);
+    this.root = new LlavaForConditionalGenerationModule(config, tied);
     const { language_model, vision_tower } = this.root.model;
     this.pool = new PagePool(device, language_model.cacheShape, cacheDtype);
     const { promptCacheBytes, pictureCacheBytes } = cacheLimits(limits, this.pool.pageBytes / this.pool.page);

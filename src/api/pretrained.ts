@@ -14,7 +14,8 @@ import { type CacheDTypeName, cacheDtypeOf } from "./cache_dtype.ts";
 import { CACHE_LIMITS, type CacheLimits, checkCacheLimits } from "./cache_limits.ts";
 import { createDevice, type DeviceName } from "./devices.ts";
 import { LlavaRuntime } from "./llava_runtime.ts";
-import { type LoadedTensor, loadParameters } from "./loading.ts";
+import { type LoadedTensor, loadParameters, tensorsByKey } from "./loading.ts";
+import { isHeadTied } from "./tied_head.ts";
 import type { KeptDType } from "./weight_storage.ts";
 
 /** What weights are kept in. */
@@ -166,14 +167,18 @@ export async function loadPretrained(
     refuseOriginalForm(config, stored);
     const weights = await openQuantised(stored, quantization, modelDType(config, stored));
     restoreHeadDim(config, weights);
-    const runtime = new LlavaRuntime(config, device, limits, cacheDtype);
+    const rename = renaming(own.key_mapping);
+    const keyed = [...tensorsByKey(weights, rename)];
+    const wanted = keyed.filter(([key]) => !unused.some((prefix) => key.startsWith(prefix)));
+    const tied = await isHeadTied(config, new Map(wanted));
+    const runtime = new LlavaRuntime(config, device, limits, cacheDtype, tied);
     const { signal, progress_callback } = hub;
     const generation_config =
       own.generation_config ?? (await GenerationConfig.from_pretrained(name, { ...hub }));
     const { tensors, unexpected } = await loadParameters(part(runtime), weights, device, {
       dtype,
       unused,
-      rename: renaming(own.key_mapping),
+      rename,
       origin: { model: name, sources: stored.identities(), wanted: own.packedCopy },
       signal,
       progress_callback,

@@ -2,12 +2,13 @@ import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, test } from "vitest";
-import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
+import { LlavaForConditionalGeneration, LlavaModel } from "../../src/api/modeling_llava.ts";
 import type { ModelFromPretrainedOptions } from "../../src/api/pretrained.ts";
 import { env } from "../../src/base/env.ts";
 import { CheckpointError } from "../../src/base/errors.ts";
+import type { Tensor } from "../../src/tensor/tensor.ts";
 import { entry, safetensors } from "../hub/support.ts";
-import { Expected, expectClose, folderOf } from "./expected.ts";
+import { Expected, expectClose, folderOf, readTensors } from "./expected.ts";
 
 const folders: string[] = [];
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
@@ -136,4 +137,36 @@ test("another number of rows than vocab_size says both, and asks about config.js
   await expect(LlavaForConditionalGeneration.from_pretrained(folder)).rejects.toThrow(
     /expected \[128,32\], checkpoint has \[131,32\].*config\.json/,
   );
+});
+
+// Transformers gives the logits of the untouched checkpoint for both.
+test("a head of its own is used although the config says that it is the table of embeddings", async () => {
+  const [inText, whole] = [await copy("hub-f32"), await copy("hub-f32")];
+  const { text_config } = JSON.parse(await readFile(join(inText, "config.json"), "utf8"));
+  await edit(join(inText, "config.json"), { text_config: { ...text_config, tie_word_embeddings: true } });
+  await edit(join(whole, "config.json"), { tie_word_embeddings: true });
+  await (await LlavaModel.from_pretrained(whole)).dispose();
+  expect(warnings).toEqual([]);
+  for (const folder of [inText, whole]) await expectSame(folder, "hub-f32");
+  expect(warnings.join()).toMatch(
+    /language_model\.lm_head\.weight and .*embed_tokens\.weight are one.*they differ/,
+  );
+});
+
+test("a head that is stored although it is the table of embeddings is that table", async () => {
+  const folder = await copy("v452-bf16-shards");
+  const path = join(folder, "model.safetensors.index.json");
+  const { weight_map } = JSON.parse(await readFile(path, "utf8"));
+  const name = "model.language_model.embed_tokens.weight";
+  const { shape, data } = (await readTensors(join(folder, weight_map[name]))).get(name) as Tensor;
+  const head = { "lm_head.weight": entry("BF16", [...shape], 0, data.byteLength) };
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  await writeFile(join(folder, "head.safetensors"), Buffer.concat([safetensors(head), bytes]));
+  await edit(path, { weight_map: { ...weight_map, "lm_head.weight": "head.safetensors" } });
+  await expectSame(folder, "v452-bf16-shards");
+  expect(warnings).toEqual([]);
+  const model = await LlavaForConditionalGeneration.from_pretrained(folder);
+  const plain = await LlavaForConditionalGeneration.from_pretrained(folderOf("v452-bf16-shards"));
+  expect(model.num_parameters()).toBe(plain.num_parameters());
+  await Promise.all([model.dispose(), plain.dispose()]);
 });

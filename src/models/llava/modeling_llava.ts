@@ -90,12 +90,13 @@ export class LlavaForConditionalGenerationModule extends Module {
   model: LlavaModule;
   lm_head: Linear;
 
-  constructor(config: LlavaConfig) {
+  /** @param tied whether the head is the table of token embeddings */
+  constructor(config: LlavaConfig, tied = config.tie_word_embeddings) {
     super();
     const { vocab_size, hidden_size } = config.text_config;
     this.model = new LlavaModule(config);
     this.lm_head = new Linear(hidden_size, vocab_size, false, "little");
-    if (config.tie_word_embeddings) {
+    if (tied) {
       this.lm_head.weight = this.model.language_model.embed_tokens.weight;
       this.lm_head.weight.multiplied = true;
     }
