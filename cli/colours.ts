@@ -5,7 +5,8 @@ import pc from "picocolors";
  * picocolors by itself asks about the standard output only, and on Windows, and where CI is set, colours files, too.
  */
 function coloursOf(stream: NodeJS.WriteStream): ReturnType<typeof pc.createColors> {
-  return pc.createColors(stream.isTTY && stream.hasColors());
+  // Where it is no terminal, isTTY is undefined, and nothing given would mean: as picocolors decides.
+  return pc.createColors(stream.isTTY === true && stream.hasColors());
 }
 
 /** For the standard output. */
