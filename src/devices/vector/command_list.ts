@@ -1,3 +1,4 @@
+import { chainArguments, chainLength } from "../../codegen/chain.ts";
 import { type Command, commandBytes, writeArguments, writeCommands } from "../../codegen/commands.ts";
 import type { Machine, Region } from "./machine.ts";
 
@@ -15,6 +16,14 @@ interface Entry {
   beside?: boolean;
   /** Each of its tiles is computed right after the same tile of the one before. */
   behind?: boolean;
+  /** It takes no longer than threads need to wait for each other. */
+  small?: boolean;
+}
+
+/** Commands that are written as one: what is small, and comes one after the other. */
+interface Item {
+  readonly entries: readonly Entry[];
+  readonly owner: number;
 }
 
 /** A list that stands in memory. */
@@ -55,24 +64,37 @@ export class CommandList {
     this.#owners = [];
   }
 
-  /** Writes what was collected into memory, where it stays until the next call, and forgets it. */
-  write(): WrittenList {
-    const [entries, owners] = [this.#entries, this.#owners];
+  /**
+   * Writes what was collected into memory, where it stays until the next call, and forgets it.
+   *
+   * @param chain the program of chains, which small commands become; without it all stand by themselves
+   */
+  write(chain?: number): WrittenList {
+    const items = itemsOf(this.#entries, this.#owners, chain !== undefined);
     this.clear();
-    const first = commandBytes(entries.length);
-    const bytes = entries.reduce((sum, { args }) => sum + 8 * args.length, first);
+    const first = commandBytes(items.length);
+    const bytes = items.reduce((sum, { entries }) => sum + 8 * numbersOf(entries), first);
     const region = this.#memory(bytes);
     const { address } = region;
     const { buffer, byteOffset } = region.array(Uint8Array, 0, bytes);
-    const commands: Command[] = [];
     let at = first;
-    for (const { program, args, tiles, ...how } of entries) {
+    const place = (args: readonly number[]): number => {
       writeArguments(new DataView(buffer, byteOffset + at, 8 * args.length), args);
-      commands.push({ program, block: address + at, tiles, ...how });
       at += 8 * args.length;
-    }
+      return address + at - 8 * args.length;
+    };
+    const commands = items.map(({ entries }): Command => {
+      const links = entries.map((entry) => ({ ...entry, block: place(entry.args) }));
+      if (links.length === 1 || chain === undefined) return links[0];
+      return { program: chain, block: place(chainArguments(links)), tiles: 1 };
+    });
     writeCommands(new DataView(buffer, byteOffset, first), commands);
-    return { address, count: entries.length, owners, behind: entries.map(({ behind = false }) => behind) };
+    return {
+      address,
+      count: items.length,
+      owners: items.map(({ owner }) => owner),
+      behind: items.map(({ entries }) => entries.length === 1 && entries[0].behind === true),
+    };
   }
 
   free(): void {
@@ -86,4 +108,29 @@ export class CommandList {
     this.#region = this.#machine.allocate(Math.max(SMALLEST, 2 * bytes));
     return this.#region;
   }
+}
+
+/** Groups of which all commands are small are put together with the next such ones. */
+function itemsOf(entries: readonly Entry[], owners: readonly number[], chains: boolean): Item[] {
+  const items: Item[] = [];
+  let open = false;
+  for (let from = 0; from < entries.length; ) {
+    let to = from + 1;
+    while (to < entries.length && (entries[to].beside || entries[to].behind)) to++;
+    const group = entries.slice(from, to);
+    const small = chains && group.every((entry) => entry.small);
+    if (small) {
+      const before = open ? items.pop() : undefined;
+      items.push({ entries: [...(before?.entries ?? []), ...group], owner: before?.owner ?? owners[from] });
+    } else items.push(...group.map((entry, i) => ({ entries: [entry], owner: owners[from + i] })));
+    open = small;
+    from = to;
+  }
+  return items;
+}
+
+/** Numbers of the argument blocks. */
+function numbersOf(entries: readonly Entry[]): number {
+  const own = entries.reduce((sum, { args }) => sum + args.length, 0);
+  return entries.length === 1 ? own : own + chainLength(entries.length);
 }

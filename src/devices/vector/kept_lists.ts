@@ -43,17 +43,19 @@ export class KeptLists<P> {
    * Writes a list over the one that was used least recently, and keeps it.
    *
    * @param append fills the list
+   * @param chain as `CommandList.write` takes it
    */
   write(
     marks: Outline["marks"],
     places: KeptList<P>["places"],
     append: (list: CommandList) => void,
+    chain?: number,
   ): KeptList<P> {
     const slot = this.#slots[LISTS - 1];
     slot.kept = undefined;
     slot.list.clear();
     append(slot.list);
-    const kept = { marks, places, written: slot.list.write() };
+    const kept = { marks, places, written: slot.list.write(chain) };
     slot.kept = kept;
     this.#toFront(slot);
     return kept;

@@ -1,10 +1,12 @@
 import { ShapeError } from "../../base/errors.ts";
+import { chainProgram } from "../../codegen/chain.ts";
+import type { Program } from "../../codegen/instruction.ts";
 import { program } from "../../codegen/ir.ts";
 import { panelBytes, panelColumns, panelRows, rowsOfPanels } from "../../codegen/panels.ts";
 import { BYTES, type DType, fromFloat32, type TypedArray, toFloat32, viewBytes } from "../../tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { type Device, type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
-import type { HostArrays, KernelInputs, VectorForm, VectorProgram } from "../kernel.ts";
+import type { FirstProgram, HostArrays, KernelInputs, VectorForm, VectorProgram } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
 import { nextTurn, TURN } from "../next_turn.ts";
 import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
@@ -21,6 +23,9 @@ import { StepWatch } from "./step_watch.ts";
 
 /** Bytes that are read at a time. Regions give no arrays across multiples of 4 GiB, so none across these. */
 const PIECE = 2 ** 30;
+
+/** Bytes that a program reads and writes, up to which it is not worth while to wait for other threads before the next. */
+const SMALL = 98_304;
 
 /** Where a Value's numbers are while a step is computed. */
 interface Place {
@@ -89,7 +94,9 @@ export class VectorDevice extends RecordingDevice {
     if (machine.runTimed) this.watch = (told) => this.#tell(told);
   }
 
+  /** What each kernel takes is told of lists without chains. */
   #tell(told: ((times: StepTimes) => void) | undefined): void {
+    this.#lists.forget();
     this.#told = told;
   }
 
@@ -273,9 +280,11 @@ export class VectorDevice extends RecordingDevice {
     const { ready, places } = layout;
     if (ready.length === 0 || !ready.every(({ form }) => form)) return undefined;
     const numbered = [...numbers.keys()].map((value) => places.get(value));
-    return this.#lists.write(marks.slice(), numbered, (list) => {
+    const append = (list: CommandList): void => {
       for (const command of ready) this.#append(list, layout, command);
-    });
+    };
+    const chain = this.#told ? undefined : this.#compiled("chain", () => chainProgram(this.#machine.target));
+    return this.#lists.write(marks.slice(), numbered, append, chain);
   }
 
   #passingOf(bytes: number): Region {
@@ -360,7 +369,8 @@ export class VectorDevice extends RecordingDevice {
       const args = this.#arguments(command, part, places, memory);
       const program = this.#program(command, part, [...args.keys()]);
       const { tiles, streams } = part;
-      list.append({ program, args: [...args.values()], tiles, streams, beside, behind }, owner);
+      const small = bytesTouched(command, part) <= SMALL;
+      list.append({ program, args: [...args.values()], tiles, streams, beside, behind, small }, owner);
     }
   }
 
@@ -386,7 +396,7 @@ export class VectorDevice extends RecordingDevice {
     );
   }
 
-  #compiled(key: string, build: () => ReturnType<typeof program>): number {
+  #compiled(key: string, build: () => Program): number {
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
     const address = this.#machine.compile(build());
@@ -466,6 +476,14 @@ function matrixOf([N, ...rest]: readonly number[]): [N: number, K: number] {
 
 function bytesOf({ dtype, shape }: Spec): number {
   return sizeOf(shape) * BYTES[dtype];
+}
+
+/** Bytes that a program of a command reads and writes, or more. */
+function bytesTouched({ inputs, output }: Command, part: VectorProgram | FirstProgram): number {
+  const sum = (values: readonly (Value | undefined)[]): number =>
+    values.reduce((bytes, value) => bytes + (value ? bytesOf(value) : 0), 0);
+  if ("bytes" in part && part.reads) return sum([inputs[part.reads]]) + part.bytes;
+  return sum([...Object.values(inputs), output]);
 }
 
 /** Reads a tensor's bytes to where they are to lie. */
