@@ -55,7 +55,9 @@ class InterpretedMachine implements Machine {
       const program = this.#programs[Number(view.getBigUint64(COMMAND.program, true))];
       const block = Number(view.getBigUint64(COMMAND.arguments, true));
       const tiles = view.getUint32(COMMAND.tiles, true);
-      for (let tile = 0; tile < tiles; tile++) interpret(program, this.#memory, [block, tile, this.#scratch]);
+      const callee = (called: number): Program => this.#programs[called];
+      for (let tile = 0; tile < tiles; tile++)
+        interpret(program, this.#memory, [block, tile, this.#scratch], callee);
     }
   }
 
