@@ -65,6 +65,18 @@ export async function removeCopy(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
+/**
+ * Sees to it that a copy is never used again. Windows keeps files that a process has mapped: without its note such a copy
+ * is taken for none, and goes when the next one is written.
+ */
+export async function giveUpCopy(folder: string): Promise<void> {
+  try {
+    await removeCopy(folder);
+  } catch (error) {
+    if ((await readNote(folder)) !== undefined) throw error;
+  }
+}
+
 /** Removes what processes that died have left unfinished, and gives how many bytes that was. */
 export async function sweepDrafts(): Promise<number> {
   const root = packedFolder();
@@ -84,7 +96,7 @@ export async function sweepDrafts(): Promise<number> {
 
 /** Removes copies of checkpoints that are gone or were changed. */
 export async function removeStaleCopies(): Promise<void> {
-  for (const { folder, stale } of await listCopies()) if (stale) await removeCopy(folder);
+  for (const { folder, stale } of await listCopies()) if (stale) await giveUpCopy(folder);
 }
 
 /** What a copy takes on disk, and when it was last used: its note's time. */

@@ -6,7 +6,7 @@ import { CheckpointError } from "../base/errors.ts";
 import { FileAccess } from "./file_access_node.ts";
 import { isMissing } from "./folder_node.ts";
 import type { CopyKey, CopyReader } from "./packed_copy.ts";
-import { packedFolder, readNote, removeCopy } from "./packed_folder_node.ts";
+import { giveUpCopy, packedFolder, readNote } from "./packed_folder_node.ts";
 import { DATA_FILE, keyName, NOTE_FILE } from "./packed_note_node.ts";
 import { readHeader, type TensorInfo } from "./safetensors.ts";
 import type { StoredTensor } from "./weights.ts";
@@ -31,7 +31,7 @@ export async function openCopy(key: CopyKey): Promise<CopyReader | undefined> {
     if (file === undefined && isMissing(error)) return undefined;
     const why = error instanceof Error ? error.message : String(error);
     warnOnce(`the packed copy of the weights in ${folder} cannot be used and is made anew: ${why}`);
-    await removeCopy(folder).catch(() => {});
+    await giveUpCopy(folder).catch(() => {});
     return undefined;
   }
 }
@@ -53,7 +53,7 @@ async function check(key: CopyKey, folder: string, file: FileAccess): Promise<Co
     get: (name) => tensorOf(tensors.get(name) as TensorInfo, file, path),
     checksum: (name) => note.tensors[name],
     close: () => file.close(),
-    discard: () => removeCopy(folder),
+    discard: () => giveUpCopy(folder),
   };
 }
 
