@@ -29,20 +29,22 @@ export function commandBytes(count: number): number {
 
 /** Writes a list of commands, ready to be run, into memory of `commandBytes`. */
 export function writeCommands(memory: DataView, commands: readonly Command[]): void {
-  let group = 0;
+  let work = 0;
   for (const [i, { program, block, tiles, streams, behind }] of commands.entries()) {
     const at = i * COMMAND.bytes;
-    group++;
+    if (!behind) work += tiles;
     const next = commands[i + 1];
     const ends = next?.beside !== true && next?.behind !== true;
     memory.setBigUint64(at + COMMAND.program, BigInt(program), true);
     memory.setBigUint64(at + COMMAND.arguments, BigInt(block), true);
     memory.setUint32(at + COMMAND.tiles, tiles, true);
-    memory.setUint32(at + COMMAND.ends, ends ? group : 0, true);
+    memory.setUint32(at + COMMAND.ends, ends ? 1 : 0, true);
+    memory.setUint32(at + COMMAND.work, work, true);
     memory.setUint32(at + COMMAND.shares, streams ? SHARES.streams : SHARES.others, true);
     memory.setUint32(at + COMMAND.programs, behind ? 0 : programsFrom(commands, i), true);
     memory.setUint32(at + COMMAND.next, 0, true);
-    if (ends) group = 0;
+    memory.setUint32(at + COMMAND.done, 0, true);
+    if (ends) work = 0;
   }
 }
 

@@ -10,7 +10,15 @@ import { exportName, wasmModule } from "../../src/codegen/wasm/module.ts";
 import { interpret } from "./support/interpret.ts";
 
 /** Where things are in the memory of these tests. Nothing lies at the first word, on which WebAssembly's threads sleep. */
-const AT = { shared: 256, threads: 1024, blocks: 2048, commands: 4096, data: 16384, scratch: 32768 };
+const AT = {
+  shared: 256,
+  gone: 512,
+  threads: 1024,
+  blocks: 2048,
+  commands: 4096,
+  data: 16384,
+  scratch: 32768,
+};
 
 /** counts[tile] += amount, and notes which thread's scratch memory was used. */
 const addTo = (target: Target): Program =>
@@ -44,26 +52,33 @@ function counts(memory: ArrayBufferLike): number[] {
   return [...new Int32Array(memory.slice(AT.data, AT.data + 20))];
 }
 
-/** What a thread does: runs the step so many times. */
+/** What a thread does: runs the step so many times, each when all threads have done the one before. */
 const THREAD_SOURCE = `
-const { parentPort, workerData: { module, memory, table, entry, step, parameters, rounds } } = require("node:worker_threads");
+const { parentPort, workerData: { module, memory, step, parameters, rounds, threads, gone } } = require("node:worker_threads");
+const words = new Int32Array(memory.buffer, gone);
 const functions = new WebAssembly.Table({ element: "anyfunc", initial: 2 });
 const { exports } = new WebAssembly.Instance(module, { env: { memory, table: functions } });
-for (let i = 0; i < rounds; i++) exports[step](...parameters);
+for (let i = 1; i <= rounds; i++) {
+  exports[step](...parameters);
+  Atomics.add(words, 0, 1);
+  for (let seen; (seen = Atomics.load(words, 0)) < i * threads; ) Atomics.wait(words, 0, seen, 0.1);
+}
 parentPort.postMessage("done");
 `;
 
 describe("a list of commands", () => {
-  it("says at the end of each group how many commands it has", () => {
+  it("says at the end of each group how many tiles it has", () => {
     const besides = [true, false, true, false, true, true];
     const memory = new DataView(new ArrayBuffer(commandBytes(besides.length)));
     writeCommands(
       memory,
-      besides.map((beside) => ({ program: 1, block: 2, tiles: 3, beside })),
+      besides.map((beside, i) => ({ program: 1, block: 2, tiles: i + 3, beside, behind: i === 4 })),
     );
-    expect(besides.map((_, i) => memory.getUint32(i * COMMAND.bytes + COMMAND.ends, true))).toEqual([
-      1, 0, 2, 0, 0, 3,
-    ]);
+    const field = (offset: number) =>
+      besides.map((_, i) => memory.getUint32(i * COMMAND.bytes + offset, true));
+    expect(field(COMMAND.ends)).toEqual([1, 0, 1, 0, 0, 1]);
+    // Those of a command that is behind another are done with that one's.
+    expect(field(COMMAND.work)).toEqual([3, 4, 9, 6, 6, 14]);
   });
 });
 
@@ -105,10 +120,32 @@ describe("a step", () => {
     interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, AT.threads], () => noteDown(avx2()));
     expect([...new Int32Array(memory, AT.data, 11)]).toEqual([10, 10, 20, 30, 11, 21, 31, 40, 50, 41, 51]);
     // All are ready for another run.
-    expect(commands.map((_, i) => list.getUint32(i * COMMAND.bytes + COMMAND.next, true))).toEqual([
-      0, 0, 0, 0, 0,
-    ]);
-    expect(new DataView(memory).getUint32(AT.shared + SHARED.generation, true)).toBe(1);
+    for (const counter of [COMMAND.next, COMMAND.done])
+      expect(commands.map((_, i) => list.getUint32(i * COMMAND.bytes + counter, true))).toEqual([
+        0, 0, 0, 0, 0,
+      ]);
+    expect(new DataView(memory).getUint32(AT.shared + SHARED.arrived, true)).toBe(0);
+  });
+
+  it("waits for tiles, not for threads", () => {
+    const memory = new ArrayBuffer(65536);
+    prepare(memory, 2, 77);
+    const view = new DataView(memory);
+    const run = (thread: number): void => {
+      const own = AT.threads + THREAD.bytes * thread;
+      interpret(stepProgram(avx2()), memory, [AT.shared, AT.commands, own], () => addTo(avx2()));
+    };
+    // The first thread has all done before the second comes, which finds nothing to do and ends the step.
+    run(0);
+    expect(counts(memory)).toEqual([101, 101, 101, 1, 1]);
+    expect(view.getUint32(AT.commands + COMMAND.done, true)).toBe(5);
+    run(1);
+    expect(counts(memory)).toEqual([101, 101, 101, 1, 1]);
+    expect(view.getUint32(AT.commands + COMMAND.done, true)).toBe(0);
+    // And again, the other one first.
+    run(1);
+    run(0);
+    expect(counts(memory)).toEqual([202, 202, 202, 2, 2]);
   });
 
   it("notes down when commands are done", () => {
@@ -166,7 +203,7 @@ describe("a step", () => {
       return new Worker(THREAD_SOURCE, {
         eval: true,
         execArgv: [],
-        workerData: { module, memory, step: exportName(0), parameters, rounds },
+        workerData: { module, memory, step: exportName(0), parameters, rounds, threads, gone: AT.gone },
       });
     });
     await Promise.all(workers.map((worker) => once(worker, "message")));

@@ -54,7 +54,7 @@ test("groups of small commands that follow each other are one command", () => {
   expect(count).toBe(6);
   expect(owners).toEqual([0, 1, 2, 5, 6, 7]);
   expect(Array.from({ length: 6 }, (_, i) => command(i).program)).toEqual([10, 11, CHAIN, 15, 16, 17]);
-  expect(Array.from({ length: 6 }, (_, i) => command(i).ends)).toEqual([1, 1, 1, 0, 2, 1]);
+  expect(Array.from({ length: 6 }, (_, i) => command(i).ends)).toEqual([1, 1, 1, 0, 1, 1]);
   expect(command(1).tiles).toBe(4);
   expect(command(2).tiles).toBe(1);
   const [links, ...rest] = numbers(command(2).block, 10);
