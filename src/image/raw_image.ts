@@ -1,8 +1,5 @@
 import { ImageError } from "../base/errors.ts";
 
-/** Red, green and blue, 8 bits each. */
-export type Colour = readonly [red: number, green: number, blue: number];
-
 /** What a picture is made of. Any object with these fields is accepted wherever a RawImage is. */
 export interface RawImageData {
   readonly width: number;
@@ -12,11 +9,14 @@ export interface RawImageData {
   /** Rows from the top, pixels from the left, channels interleaved: `height * width * channels` bytes. */
   readonly data: Uint8Array;
   /**
-   * In RGB, the colour of pixels that were transparent in the file, which image processors lay on white: what Pillow's
+   * In RGB, the colour, 8 bits each, of pixels that were transparent in the file, which image processors lay on white: what Pillow's
    * pictures have in `info["transparency"]`.
    */
-  readonly transparent?: Colour;
+  readonly transparent?: readonly [red: number, green: number, blue: number];
 }
+
+/** Red, green and blue, 8 bits each. */
+export type Colour = Required<RawImageData>["transparent"];
 
 /** A decoded picture: 8 bits a channel, interleaved, [height, width, channels]. */
 export class RawImage implements RawImageData {
@@ -24,7 +24,7 @@ export class RawImage implements RawImageData {
   readonly height: number;
   readonly channels: number;
   readonly data: Uint8Array;
-  declare readonly transparent?: Colour;
+  declare readonly transparent?: readonly [red: number, green: number, blue: number];
 
   /** @throws ImageError where the sizes are no sizes or `data` has not `width * height * channels` bytes */
   constructor(image: RawImageData) {
