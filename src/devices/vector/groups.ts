@@ -20,8 +20,8 @@ export interface Place {
 
 /**
  * Puts commands into groups, in which threads go from one to the next without waiting: those that need nothing of each
- * other, and those that need of the one before them the same row only. What is computed by two programs begins a group with its second one, unless its first program's work is there; what is
- * computed by the reference stands by itself.
+ * other, and those that need of the one before them the same row only. What is computed by two programs begins a group with
+ * its second one, unless its first program's work is there; what is computed by the reference stands by itself.
  */
 export function grouped<C extends Formed>(commands: readonly C[], origin: Origin): (C & Place)[] {
   let group = new Group(origin);
