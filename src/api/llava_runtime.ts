@@ -1,5 +1,5 @@
 import { ShapeError } from "../base/errors.ts";
-import type { Device, Value } from "../devices/device.ts";
+import { type Device, Value } from "../devices/device.ts";
 import { PromptCache } from "../generation/prompt_cache.ts";
 import type { CacheDType } from "../kernels/cache_pages.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
@@ -123,11 +123,12 @@ export class LlavaRuntime {
   }
 
   /** Inside a step: the embeddings of ids, [T] -> [T, D]. A placeholder outside the vocabulary has token 0's. */
-  embed(ids: readonly number[]): Value {
+  embed(ids: readonly number[] | Value): Value {
+    const { embed_tokens } = this.model.language_model;
+    if (ids instanceof Value) return embed_tokens.forward(ids);
     const { vocab_size } = this.config.text_config;
     const known = Int32Array.from(ids, (id) => (id < vocab_size ? id : 0));
-    const uploaded = this.device.upload(new Tensor("int32", [ids.length], known));
-    return this.model.language_model.embed_tokens.forward(uploaded);
+    return embed_tokens.forward(this.device.upload(new Tensor("int32", [ids.length], known)));
   }
 
   /** Inside a step: the features of pictures. */

@@ -15,8 +15,8 @@ export interface RaggedModel {
    * their own, and only their pages may begin another prompt: a row's numbers must not depend on what else there is.
    */
   readonly promptsApart: boolean;
-  /** int32 [T] -> [T, D] */
-  embed(ids: readonly number[]): Value;
+  /** int32 [T], or what such a step has made -> [T, D] */
+  embed(ids: readonly number[] | Value): Value;
   /** [T, D] -> [T, D] */
   hidden(x: Value, rows: Rows, trace?: Trace): Value;
   /** [T, D] -> [T, V] */

@@ -1,7 +1,8 @@
 import { OptionError } from "../base/errors.ts";
 import { nextTurn } from "../devices/next_turn.ts";
+import { areForeseeable, LookAhead } from "./look_ahead.ts";
 import type { RaggedModel } from "./ragged_model.ts";
-import { computeStep, type SequenceOutput, type Share, type Traced } from "./scheduler_step.ts";
+import { computeAhead, computeStep, type SequenceOutput, type Share, type Traced } from "./scheduler_step.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Rows that one step computes at most. A longer prompt is cut into chunks, so that others go on meanwhile. */
@@ -61,6 +62,7 @@ interface JobShare extends Share {
 export class Scheduler {
   readonly #model: RaggedModel;
   readonly #jobs = new Set<Job>();
+  readonly #lookAhead = new LookAhead();
   #running = false;
 
   constructor(model: RaggedModel) {
@@ -103,19 +105,45 @@ export class Scheduler {
       return;
     }
     const jobs = new Set(shares.map(({ job }) => job));
+    const single = areForeseeable(shares);
+    const ahead = single ? this.#lookAhead.rows(shares.length) : 0;
+    let steps: SequenceOutput[][];
     try {
-      for (const { sequence, rows } of shares) await sequence.cache.prepare(rows);
+      for (const { sequence, rows } of shares) await sequence.cache.prepare(rows + ahead);
       const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
-      const [outputs] = await Promise.all([computeStep(this.#model, shares, signal), this.#tell(ready)]);
-      for (const [s, share] of shares.entries()) {
-        collect(share.job.outputs, share.sequence, outputs[s]);
-        if (this.#sharesPages(share)) this.#model.prompts.store(share.sequence);
-      }
+      const begin = performance.now();
+      [steps] = await Promise.all([this.#compute(shares, ahead, signal), this.#tell(ready)]);
+      if (single) this.#lookAhead.took(shares.length, (performance.now() - begin) / steps.length);
     } catch (error) {
       for (const job of jobs) this.#fail(job, error);
       return;
     }
-    await Promise.all([...jobs].map((job) => this.#choose(job)));
+    let given = shares.map((share, s) => ({ share, s }));
+    for (const [i, outputs] of steps.entries()) {
+      if (i > 0) given = given.filter(({ share, s }) => this.#confirms(share, steps[i - 1][s]));
+      for (const { share, s } of given) this.#collect(share, outputs[s]);
+      await Promise.all([...new Set(given.map(({ share }) => share.job))].map((job) => this.#choose(job)));
+    }
+  }
+
+  /** What the next row of each sequence gives, or rows, and what those do that are computed ahead. */
+  async #compute(
+    shares: readonly JobShare[],
+    ahead: number,
+    signal: AbortSignal | undefined,
+  ): Promise<SequenceOutput[][]> {
+    if (ahead > 0) return computeAhead(this.#model, shares, ahead, signal);
+    return [await computeStep(this.#model, shares, signal)];
+  }
+
+  /** Whether a group goes on with the token that was foreseen. */
+  #confirms({ job, sequence }: JobShare, { best: [token] }: SequenceOutput): boolean {
+    return this.#jobs.has(job) && !job.waits && sequence.confirm(token);
+  }
+
+  #collect(share: JobShare, output: SequenceOutput): void {
+    collect(share.job.outputs, share.sequence, output);
+    if (this.#sharesPages(share)) this.#model.prompts.store(share.sequence);
   }
 
   /** Lets groups pass on what they have chosen, as soon as the device is at work. */

@@ -1,6 +1,6 @@
 import type { StepOptions, Value } from "../devices/device.ts";
 import { argmax, mergeRows, takeRows } from "../nn/functional.ts";
-import { Rows } from "../nn/rows.ts";
+import { Rows, type Segment } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { RaggedModel } from "./ragged_model.ts";
@@ -63,6 +63,46 @@ export async function computeStep(
     for (const [s, output] of given.entries()) outputs.set(some[s], output);
   }
   return shares.map((share) => outputs.get(share) as SequenceOutput);
+}
+
+/**
+ * Computes the one next row of several sequences, of which the likeliest token is wanted, and then `ahead` rows of those
+ * that are the likeliest, as if they had been chosen: what a sequence does not `confirm` is nobody's. Their caches must
+ * have been prepared for all of these rows.
+ *
+ * @returns for the row, and each that was foreseen: what it gives of each sequence
+ */
+export async function computeAhead(
+  model: RaggedModel,
+  shares: readonly Share[],
+  ahead: number,
+  signal?: AbortSignal,
+): Promise<SequenceOutput[][]> {
+  const likeliest = (x: Value, segments: Segment[]): Value =>
+    argmax(model.logits(model.hidden(x, new Rows(model.device, model.pool, segments))));
+  const record = (): Value[] => {
+    const inputs = shares.map(({ sequence }) => sequence.take(1).input);
+    const segments = shares.map(({ sequence: { cache }, longest }, s) => ({
+      cache,
+      positions: inputs[s].positions,
+      longest,
+    }));
+    const chosen = [likeliest(model.embed(inputs.flatMap(({ ids }) => ids)), segments)];
+    for (let i = 0; i < ahead; i++) {
+      const next = segments.map(({ cache, longest }) => ({
+        cache,
+        positions: [cache.length + i],
+        longest: longest + 1 + i,
+        foreseen: true,
+      }));
+      chosen.push(likeliest(model.embed(chosen[i]), next));
+    }
+    return chosen;
+  };
+  const tensors = await model.device.step(record, { signal });
+  return tensors.map(({ data }) =>
+    shares.map((_, s) => ({ logits: [], best: [Number(data[s])], trace: [] })),
+  );
 }
 
 async function computeRows(

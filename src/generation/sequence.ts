@@ -131,6 +131,16 @@ export class Sequence {
     };
   }
 
+  /** Whether its only waiting row is this token's, foreseen in its place, which then counts as computed. */
+  confirm(token: number): boolean {
+    const { ids, index, positions } = this.#input;
+    const at = this.#taken;
+    const expected = ids[at] === token && index?.[at] === undefined && positions[at] === this.cache.length;
+    if (this.waiting !== 1 || !expected || !this.cache.confirm()) return false;
+    this.#taken++;
+    return true;
+  }
+
   /** The cache may hold fewer rows than it did: what was fed need not have stayed. */
   #nameRows({ ids, index, names, positions }: Input): void {
     if (!this.#names) return;

@@ -175,6 +175,7 @@ export class KVCache {
   readonly pool: PagePool;
   #pages: number[] = [];
   #length = 0;
+  #foreseen = 0;
   #disposed = false;
 
   constructor(pool: PagePool) {
@@ -186,13 +187,18 @@ export class KVCache {
     return this.#length;
   }
 
+  /** Tokens after those held that have been computed, though nobody has chosen them yet. */
+  get foreseen(): number {
+    return this.#foreseen;
+  }
+
   get pages(): readonly number[] {
     return this.#pages;
   }
 
-  /** Those of them that hold tokens: there may be more, taken ahead. */
+  /** Those of them that hold tokens, foreseen ones too: there may be more, taken ahead. */
   get heldPages(): readonly number[] {
-    return this.#pages.slice(0, Math.ceil(this.#length / PAGE));
+    return this.#pages.slice(0, Math.ceil((this.#length + this.#foreseen) / PAGE));
   }
 
   /** Makes room for `rows` more tokens. To be awaited before the step that appends them. */
@@ -207,14 +213,34 @@ export class KVCache {
     if (missing > 0) this.#pages.push(...(await this.pool.take(missing)));
   }
 
-  /** The slots of the next `rows` tokens, which count as held from now on. */
+  /** The slots of the next `rows` tokens, which count as held from now on. Nothing is foreseen any more. */
   append(rows: number): number[] {
-    const slots = Array.from({ length: rows }, (_, i) => {
-      const at = this.#length + i;
-      return this.#pages[Math.floor(at / PAGE)] * PAGE + (at % PAGE);
-    });
+    this.#foreseen = 0;
+    const slots = this.#slots(rows);
     this.#length += rows;
     return slots;
+  }
+
+  /** The slots of `rows` tokens after those held and foreseen, which count as foreseen from now on. */
+  foresee(rows: number): number[] {
+    const slots = this.#slots(rows);
+    this.#foreseen += rows;
+    return slots;
+  }
+
+  /** The first of the foreseen tokens has been chosen: it counts as held. -> whether there was one */
+  confirm(): boolean {
+    if (this.#foreseen === 0) return false;
+    this.#foreseen--;
+    this.#length++;
+    return true;
+  }
+
+  #slots(rows: number): number[] {
+    return Array.from({ length: rows }, (_, i) => {
+      const at = this.#length + this.#foreseen + i;
+      return this.#pages[Math.floor(at / PAGE)] * PAGE + (at % PAGE);
+    });
   }
 
   /**
@@ -226,11 +252,13 @@ export class KVCache {
     this.pool.retain(page);
     if (next < this.#pages.length) this.pool.release(this.#pages[next]);
     this.#pages[next] = page;
+    this.#foreseen = 0;
     this.#length += PAGE;
   }
 
-  /** Forgets all but the first `length` tokens. */
+  /** Forgets all but the first `length` tokens. Nothing is foreseen any more. */
   crop(length: number): void {
+    this.#foreseen = 0;
     this.#length = Math.min(length, this.#length);
     const needed = Math.ceil(this.#length / PAGE);
     for (const page of this.#pages.splice(needed)) this.pool.release(page);

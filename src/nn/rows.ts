@@ -14,6 +14,8 @@ export interface Segment {
   longest?: number;
   /** Its one row sees nothing, itself included: padding, as Transformers computes it. */
   blind?: boolean;
+  /** Its rows are of tokens that nobody has chosen yet: they come after those foreseen by then, and do not count as held. */
+  foreseen?: boolean;
 }
 
 /** Entries of a step's list of pages are a multiple of this many, so that not every page that is added makes another shape. */
@@ -48,7 +50,7 @@ export class Rows {
   readonly slots: Value;
   readonly #pool: PagePool;
 
-  /** Appends the rows to their caches, which must have been prepared. Inside a step. */
+  /** Appends the rows to their caches, which must have been prepared, or has them foreseen. Inside a step. */
   constructor(device: Device, pool: PagePool, segments: readonly Segment[]) {
     const positions: number[] = [];
     const slots: number[] = [];
@@ -56,11 +58,12 @@ export class Rows {
     const pages: number[] = [];
     const ranges: Range[] = [];
     const reach = segments.reduce((most, { positions }) => Math.max(most, reachOf(positions)), 0);
-    for (const { cache, positions: own, blind, longest = reach } of segments) {
-      const range = { first: positions.length, rows: own.length, past: blind ? -1 : cache.length, longest };
+    for (const { cache, positions: own, blind, longest = reach, foreseen } of segments) {
+      const past = blind ? -1 : cache.length + (foreseen ? cache.foreseen : 0);
+      const range = { first: positions.length, rows: own.length, past, longest };
       ranges.push(range);
       table.push(range.first, range.rows, range.past, pages.length);
-      slots.push(...cache.append(own.length));
+      slots.push(...(foreseen ? cache.foresee(own.length) : cache.append(own.length)));
       positions.push(...own);
       pages.push(...cache.heldPages);
     }

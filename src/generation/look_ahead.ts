@@ -1,0 +1,34 @@
+import type { Share } from "./scheduler_step.ts";
+
+/** Rows that are computed ahead of each sequence. */
+const AHEAD = 3;
+/** Milliseconds that a list of steps may take: less than a frame of a screen, so that text still flows. */
+const LIST_MS = 10;
+
+/**
+ * Where a step is short, to wake threads for it, and JavaScript between two of them, take as long as what is computed. So
+ * a few steps become one list, in which the device goes on with the likeliest tokens by itself. What is computed of a
+ * sequence after its end is wasted: rows of steps that others need anyway. Of one that is alone it would be whole steps,
+ * which the next caller waits for.
+ */
+export class LookAhead {
+  /** Milliseconds that the latest step of so many sequences took, by their number. */
+  readonly #took = new Map<number, number>();
+
+  /** How many rows of each of so many sequences to compute ahead. */
+  rows(sequences: number): number {
+    const took = this.#took.get(sequences) ?? LIST_MS;
+    return sequences > 1 && took * (1 + AHEAD) <= LIST_MS ? AHEAD : 0;
+  }
+
+  took(sequences: number, ms: number): void {
+    this.#took.set(sequences, ms);
+  }
+}
+
+/** Whether each is the last row of its sequence that waits, and the likeliest token comes after it. */
+export function areForeseeable(shares: readonly Share[]): boolean {
+  return shares.every(
+    ({ sequence, rows, greedy, traced }) => rows === 1 && sequence.waiting === 1 && greedy && !traced,
+  );
+}
