@@ -156,7 +156,10 @@ export class LlavaRuntime {
     const keyColumns = batch.sequences.map(({ row, columns, blind }) =>
       blind ? [] : [...(packed ? [] : caches.columns(row)), ...columns.map((c) => before + c)],
     );
-    for (const [s, cache] of owners.entries()) await cache.prepare(batch.sequences[s].columns.length);
+    await KVCache.prepare(
+      owners,
+      batch.sequences.map(({ columns }) => columns.length),
+    );
     const reads = new Reads();
     let collect: () => PassResult = () => ({});
     try {

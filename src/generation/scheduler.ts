@@ -1,5 +1,6 @@
 import { OptionError } from "../base/errors.ts";
 import { nextTurn } from "../devices/next_turn.ts";
+import { KVCache } from "../nn/kv_cache.ts";
 import { areForeseeable, LookAhead } from "./look_ahead.ts";
 import type { RaggedModel } from "./ragged_model.ts";
 import { computeAhead, computeStep, type SequenceOutput, type Share, type Traced } from "./scheduler_step.ts";
@@ -109,7 +110,10 @@ export class Scheduler {
     const ahead = single ? this.#lookAhead.rows(shares.length) : 0;
     let steps: SequenceOutput[][];
     try {
-      for (const { sequence, rows } of shares) await sequence.cache.prepare(rows + ahead);
+      await KVCache.prepare(
+        shares.map(({ sequence }) => sequence.cache),
+        shares.map(({ rows }) => rows + ahead),
+      );
       const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
       const begin = performance.now();
       [steps] = await Promise.all([this.#compute(shares, ahead, signal), this.#tell(ready)]);
@@ -143,7 +147,8 @@ export class Scheduler {
 
   #collect(share: JobShare, output: SequenceOutput): void {
     collect(share.job.outputs, share.sequence, output);
-    if (this.#sharesPages(share)) this.#model.prompts.store(share.sequence);
+    const { sequence, prompt } = share;
+    if (this.#sharesPages(share)) this.#model.prompts.store(sequence, prompt && sequence.given === 0);
   }
 
   /** Lets groups pass on what they have chosen, as soon as the device is at work. */
@@ -204,6 +209,8 @@ export class Scheduler {
       const choice = await group.choose(given);
       if (choice === true) return;
       if (choice !== false) return this.#wait(job, choice.until);
+      // What comes next begins with what was said, if it is one conversation.
+      if (!this.#model.promptsApart) for (const sequence of due) this.#model.prompts.store(sequence, true);
       this.#jobs.delete(job);
       job.done();
     } catch (error) {

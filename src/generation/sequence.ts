@@ -92,8 +92,13 @@ export class Sequence {
   pageNames(count: number): readonly string[] {
     const { page } = this.cache.pool;
     for (let i = this.#pageNames.length; i < count; i++)
-      this.#pageNames.push((this.#names ?? []).slice(i * page, (i + 1) * page).join(" "));
+      this.#pageNames.push(this.rowNames(i * page, (i + 1) * page).join(" "));
     return this.#pageNames;
+  }
+
+  /** What rows are, the first of them `from`. */
+  rowNames(from: number, to: number): readonly string[] {
+    return (this.#names ?? []).slice(from, to);
   }
 
   /**
@@ -108,11 +113,11 @@ export class Sequence {
     this.#nameRows(input);
   }
 
-  /** Goes on with a page that another sequence has computed of the next rows. */
-  adopt(page: number): void {
-    this.cache.adopt(page);
-    this.#taken += this.cache.pool.page;
-    this.adopted += this.cache.pool.page;
+  /** Goes on with the first `rows` of a page that another sequence has computed of the next rows. */
+  adopt(page: number, rows: number): void {
+    this.cache.adopt(page, rows);
+    this.#taken += rows;
+    this.adopted += rows;
   }
 
   /** The next `count` rows, which count as computed from now on, and of how many of the last of them logits are wanted. */

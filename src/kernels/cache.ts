@@ -1,5 +1,5 @@
 import type { Cursor } from "../codegen/cursor.ts";
-import type { Argument } from "../codegen/scalar.ts";
+import type { Int } from "../codegen/scalar.ts";
 import type { Spec, Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
 import { BYTES } from "../tensor/dtype.ts";
@@ -109,54 +109,80 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }, CacheW
   },
 });
 
-/** Copies one page of the pool onto another, whatever it holds: pool [P, ...] -> the pool */
-export const copyPage = kernel<{ pool: Value }, { from: number; to: number }>({
-  name: "copy_page",
+/** Copies pages of the pool onto others, whatever they hold: pool [P, ...], pairs int32 [N, 2], from and to -> the pool */
+export const copyPages = kernel<{ pool: Value; pairs: Value }>({
+  name: "copy_pages",
   inPlace: "pool",
-  shape: ({ pool }) => pool,
-  reference({ y }, { from, to }) {
-    const size = y.data.length / y.shape[0];
-    y.data.copyWithin(to * size, from * size, from * size + size);
+  shape({ pool, pairs }) {
+    expectSize("copy_pages", "columns of pairs", pairs.shape[1], 2);
+    return pool;
   },
-  // A tile is what the page holds of one head.
-  vector({ pool }, { from, to }) {
+  reference({ pairs, y }) {
+    const size = y.data.length / y.shape[0];
+    const pages = i32(pairs);
+    for (let i = 0; i < pages.length; i += 2) {
+      const from = pages[i] * size;
+      y.data.copyWithin(pages[i + 1] * size, from, from + size);
+    }
+  },
+  // A tile is what a page holds of one head.
+  vector({ pool, pairs }) {
     const heads = pool.shape[1];
     const bytes = pageBytes(pool) / heads;
     return {
       key: `${heads} ${bytes}`,
-      tiles: heads,
-      numbers: { from, to },
+      tiles: pairs.shape[0] * heads,
       build(b, args) {
-        const block = (page: Argument): Cursor =>
-          b.cursor(args.y, page.read().times(heads).plus(b.tile).times(bytes));
-        copyBytes(b, bytes, block(args.from), block(args.to));
+        const pair = b.cursor(args.pairs, b.tile.dividedBy(heads).times(8));
+        const head = b.tile.modulo(heads);
+        const block = (page: Int): Cursor => b.cursor(args.y, page.times(heads).plus(head).times(bytes));
+        copyBytes(b, bytes, block(pair.readInt(0)), block(pair.readInt(4)));
       },
     };
   },
-  cost: ({ pool }) => ({ bytes: 2 * pageBytes(pool) }),
+  cost: ({ pool, pairs }) => ({ bytes: 2 * pairs.shape[0] * pageBytes(pool) }),
   tolerance: 0,
   cases: {
     list: [
-      { pool: [2, 1, 1, 1], from: 1, to: 0 },
-      { pool: [3, 2, 7, 5], from: 0, to: 2 },
-      { pool: [5, 3, 16, 10], from: 4, to: 3 },
-      { pool: [4, 2, 64, 24], from: 1, to: 2 },
-      { pool: [3, 2, 7, 5], dtype: "float16", from: 2, to: 0 },
-      { pool: [3, 2, 7, 5], dtype: "int8", from: 1, to: 2 },
-      { pool: [4, 3, 11, 31], dtype: "int8", from: 3, to: 0 },
-    ] satisfies CopyPageCase[],
-    trial: ({ pool, dtype, from, to }: CopyPageCase, random) => ({
-      tensors: { pool: normal(random, pool, 30, dtype) },
-      params: { from, to },
+      { pool: [2, 1, 1, 1], pairs: [[1, 0]] },
+      {
+        pool: [5, 2, 7, 5],
+        pairs: [
+          [0, 2],
+          [4, 3],
+        ],
+      },
+      { pool: [5, 3, 16, 10], pairs: [[4, 3]] },
+      {
+        pool: [6, 2, 64, 24],
+        pairs: [
+          [1, 2],
+          [1, 0],
+          [5, 3],
+        ],
+      },
+      { pool: [3, 2, 7, 5], dtype: "float16", pairs: [[2, 0]] },
+      { pool: [3, 2, 7, 5], dtype: "int8", pairs: [[1, 2]] },
+      {
+        pool: [4, 3, 11, 31],
+        dtype: "int8",
+        pairs: [
+          [3, 0],
+          [3, 1],
+        ],
+      },
+    ] satisfies CopyPagesCase[],
+    trial: ({ pool, dtype, pairs }: CopyPagesCase, random) => ({
+      tensors: { pool: normal(random, pool, 30, dtype), pairs: int32(pairs.flat(), pairs.length, 2) },
+      params: {},
     }),
   },
 });
 
-interface CopyPageCase {
+interface CopyPagesCase {
   pool: number[];
   dtype?: CacheElement;
-  from: number;
-  to: number;
+  pairs: [from: number, to: number][];
 }
 
 /** Copies a pool to the beginning of a larger one. target [P, ...], source [P', ...], P' <= P -> the target */

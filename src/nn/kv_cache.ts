@@ -1,7 +1,8 @@
 import { OptionError } from "../base/errors.ts";
 import type { Device, Value } from "../devices/device.ts";
-import { copyPage, copyPool } from "../kernels/cache.ts";
+import { copyPages, copyPool } from "../kernels/cache.ts";
 import { type CacheDType, elementOf, PageLayout, type PageShape, poolSpec } from "../kernels/cache_pages.ts";
+import { Tensor } from "../tensor/tensor.ts";
 
 /** Tokens a page holds. */
 const PAGE = 64;
@@ -99,18 +100,26 @@ export class PagePool {
   }
 
   isShared(page: number): boolean {
-    return this.#counts[page] > 1;
+    return this.sharers(page) > 1;
   }
 
-  /** A copy of a page, in every layer, for a sequence that will write to it. */
-  async copy(page: number): Promise<number> {
-    const [fresh] = await this.take(1);
+  /** How many sequences hold a page, its keeper included. */
+  sharers(page: number): number {
+    return this.#counts[page];
+  }
+
+  /** Copies of pages, in every layer, for sequences that will write to them, in the place of pages that they share. */
+  async copy(pages: readonly number[]): Promise<number[]> {
+    if (pages.length === 0) return [];
+    const fresh = await this.take(pages.length);
     await this.#device.step(() => {
+      const numbers = Int32Array.from(pages.flatMap((page, i) => [page, fresh[i]]));
+      const pairs = this.#device.upload(new Tensor("int32", [pages.length, 2], numbers));
       for (const { keys, values } of this.#layers)
-        for (const pool of [keys, values]) this.#device.run(copyPage, { pool }, { from: page, to: fresh });
+        for (const pool of [keys, values]) this.#device.run(copyPages, { pool, pairs }, {});
       return [];
     });
-    this.release(page);
+    for (const page of pages) this.release(page);
     return fresh;
   }
 
@@ -176,6 +185,8 @@ export class KVCache {
   #pages: number[] = [];
   #length = 0;
   #foreseen = 0;
+  /** Whether the page that the next token goes to is its own: whoever else looks at it looks at tokens that it holds, no further. */
+  #own = false;
   #disposed = false;
 
   constructor(pool: PagePool) {
@@ -203,14 +214,35 @@ export class KVCache {
 
   /** Makes room for `rows` more tokens. To be awaited before the step that appends them. */
   async prepare(rows: number): Promise<void> {
-    if (this.#disposed)
+    await KVCache.prepare([this], [rows]);
+  }
+
+  /** As `prepare`, for sequences of one pool at once. */
+  static async prepare(caches: readonly KVCache[], rows: readonly number[]): Promise<void> {
+    if (caches.some((cache) => cache.#disposed))
       throw new OptionError("past_key_values: the cache was disposed and cannot be used again");
-    const last = Math.floor(this.#length / PAGE);
-    if (this.#length % PAGE > 0 && this.pool.isShared(this.#pages[last])) {
-      this.#pages[last] = await this.pool.copy(this.#pages[last]);
+    if (caches.length === 0) return;
+    const { pool } = caches[0];
+    const sharers = new Map<number, number>();
+    const copying = caches.filter((cache) => {
+      if (cache.#own || cache.#length % PAGE === 0) return false;
+      const page = cache.#pages[cache.#lastPage];
+      const count = sharers.get(page) ?? pool.sharers(page);
+      sharers.set(page, count - 1);
+      return count > 1;
+    });
+    const copies = await pool.copy(copying.map((cache) => cache.#pages[cache.#lastPage]));
+    for (const [i, cache] of copying.entries()) cache.#pages[cache.#lastPage] = copies[i];
+    for (const [i, cache] of caches.entries()) {
+      cache.#own = true;
+      const missing = Math.ceil((cache.#length + rows[i]) / PAGE) - cache.#pages.length;
+      if (missing > 0) cache.#pages.push(...(await pool.take(missing)));
     }
-    const missing = Math.ceil((this.#length + rows) / PAGE) - this.#pages.length;
-    if (missing > 0) this.#pages.push(...(await this.pool.take(missing)));
+  }
+
+  /** Where the page of the next token is among its pages. */
+  get #lastPage(): number {
+    return Math.floor(this.#length / PAGE);
   }
 
   /** The slots of the next `rows` tokens, which count as held from now on. Nothing is foreseen any more. */
@@ -244,21 +276,23 @@ export class KVCache {
   }
 
   /**
-   * Goes on with a page that another sequence has filled, in place of computing its tokens. Where a page is full.
-   * Nothing is written to it as long as it is shared.
+   * Goes on with the first `rows` tokens of a page that another sequence has computed, in place of computing them. Where
+   * a page is full. Nothing is written to it as long as it is shared.
    */
-  adopt(page: number): void {
+  adopt(page: number, rows: number): void {
     const next = this.#length / PAGE;
     this.pool.retain(page);
     if (next < this.#pages.length) this.pool.release(this.#pages[next]);
     this.#pages[next] = page;
     this.#foreseen = 0;
-    this.#length += PAGE;
+    this.#own = false;
+    this.#length += rows;
   }
 
   /** Forgets all but the first `length` tokens. Nothing is foreseen any more. */
   crop(length: number): void {
     this.#foreseen = 0;
+    this.#own = false;
     this.#length = Math.min(length, this.#length);
     const needed = Math.ceil(this.#length / PAGE);
     for (const page of this.#pages.splice(needed)) this.pool.release(page);

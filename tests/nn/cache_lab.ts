@@ -47,20 +47,27 @@ export class Lab {
   }
 
   /** The step alone. */
-  async fill(cache: KVCache, tokens: readonly number[]): Promise<void> {
+  fill(cache: KVCache, tokens: readonly number[]): Promise<void> {
+    return this.#write(tokens, () => cache.append(tokens.length));
+  }
+
+  /** A step that writes tokens that nobody has chosen. */
+  foresee(cache: KVCache, tokens: readonly number[]): Promise<void> {
+    return this.#write(tokens, () => cache.foresee(tokens.length));
+  }
+
+  async #write(tokens: readonly number[], slotsOf: () => number[]): Promise<void> {
     await this.device.step(() => {
-      const slots = this.device.upload(
-        new Tensor("int32", [tokens.length], Int32Array.from(cache.append(tokens.length))),
-      );
+      const slots = this.device.upload(new Tensor("int32", [tokens.length], Int32Array.from(slotsOf())));
       for (let layer = 0; layer < SHAPE.layers; layer++) {
         const { keys, values } = this.pool.layer(layer);
-        this.#write(
+        this.#writePart(
           keys,
           tokens.flatMap((token) => row(token, layer, false)),
           slots,
           "keys",
         );
-        this.#write(
+        this.#writePart(
           values,
           tokens.flatMap((token) => row(token, layer, true)),
           slots,
@@ -71,7 +78,7 @@ export class Lab {
     });
   }
 
-  #write(pool: Value, numbers: number[], slots: Value, part: "keys" | "values"): void {
+  #writePart(pool: Value, numbers: number[], slots: Value, part: "keys" | "values"): void {
     const x = this.device.upload(new Tensor("float32", [slots.shape[0], WIDTH], numbers));
     this.device.run(cacheWrite, { pool, x, slots }, { part });
   }

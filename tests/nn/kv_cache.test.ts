@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { OptionError } from "../../src/base/errors.ts";
 import type { Spec, Value } from "../../src/devices/device.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
-import type { KVCache } from "../../src/nn/kv_cache.ts";
+import { KVCache } from "../../src/nn/kv_cache.ts";
 import { sizeOf } from "../../src/tensor/tensor.ts";
 import { seeded } from "../random.ts";
 import { Lab, PAGE, SHAPE, tokens, WIDTH } from "./cache_lab.ts";
@@ -67,6 +67,55 @@ describe("a sequence", () => {
   });
 });
 
+describe("tokens that are foreseen", () => {
+  test("are held once they are confirmed, one by one", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 62));
+    await cache.prepare(5);
+    await lab.fill(cache, [62]);
+    await lab.foresee(cache, [63, 64]);
+    await lab.foresee(cache, [65]);
+    expect(cache.length).toBe(63);
+    expect(cache.heldPages.length).toBe(2);
+    expect([cache.confirm(), cache.confirm()]).toEqual([true, true]);
+    await lab.expectHeld(cache, tokens(0, 65));
+    await lab.append(cache, [900]);
+    expect(cache.confirm()).toBe(false);
+    await lab.expectHeld(cache, [...tokens(0, 65), 900]);
+  });
+
+  test.each([
+    ["cropped", (cache: KVCache) => cache.crop(10)],
+    ["cropped to what it held", (cache: KVCache) => cache.crop(cache.length)],
+    ["disposed", (cache: KVCache) => cache.dispose()],
+  ])("are none once the cache is %s", async (_, change) => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await cache.prepare(66);
+    await lab.fill(cache, tokens(0, 63));
+    await lab.foresee(cache, [63, 64, 65]);
+    change(cache);
+    expect(cache.confirm()).toBe(false);
+    expect(cache.pages.length).toBe(Math.ceil(cache.length / PAGE));
+    expect(lab.pool.used).toBe(cache.pages.length);
+  });
+
+  test("are not a clone's", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await cache.prepare(66);
+    await lab.fill(cache, tokens(0, 10));
+    await lab.foresee(cache, [10, 11]);
+    const copy = cache.clone();
+    expect(copy.confirm()).toBe(false);
+    await lab.append(copy, tokens(500, 2));
+    expect(cache.confirm()).toBe(true);
+    await lab.expectHeld(cache, tokens(0, 11));
+    await lab.expectHeld(copy, [...tokens(0, 10), ...tokens(500, 2)]);
+  });
+});
+
 describe("fewer bits", () => {
   test.each([
     ["float32", 2 * 2 * 2 * 3 * 4],
@@ -106,6 +155,41 @@ describe("a clone", () => {
     expect(lab.pool.used).toBe(4);
     await lab.expectHeld(copy, [...tokens(0, 100), ...tokens(300, 5)]);
     await lab.expectHeld(cache, [...tokens(0, 100), ...tokens(700, 90)]);
+  });
+
+  test("leaves the page to the one that it was made from, until that one forgets something", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 10));
+    const copy = cache.clone();
+    const page = cache.pages[0];
+    await lab.append(cache, tokens(100, 5));
+    expect(cache.pages).toEqual([page]);
+    expect(lab.pool.used).toBe(1);
+    await lab.expectHeld(copy, tokens(0, 10));
+    const longer = cache.clone();
+    cache.crop(12);
+    await lab.append(cache, tokens(200, 3));
+    expect(cache.pages).not.toEqual([page]);
+    await lab.append(copy, tokens(300, 2));
+    await lab.append(longer, tokens(400, 1));
+    expect(longer.pages).toEqual([page]);
+    await lab.expectHeld(cache, [...tokens(0, 10), 100, 101, ...tokens(200, 3)]);
+    await lab.expectHeld(copy, [...tokens(0, 10), ...tokens(300, 2)]);
+    await lab.expectHeld(longer, [...tokens(0, 10), ...tokens(100, 5), 400]);
+  });
+
+  test("of several that go on at once, the last one needs no copy", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 70));
+    const copies = [cache.clone(), cache.clone(), cache.clone()];
+    cache.dispose();
+    await KVCache.prepare(copies, [1, 2, 3]);
+    expect(lab.pool.used).toBe(1 + 3);
+    for (const [i, copy] of copies.entries()) await lab.fill(copy, tokens(100 * (i + 1), i + 1));
+    for (const [i, copy] of copies.entries())
+      await lab.expectHeld(copy, [...tokens(0, 70), ...tokens(100 * (i + 1), i + 1)]);
   });
 
   test("needs no copy where the last page is full", async () => {
