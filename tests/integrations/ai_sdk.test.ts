@@ -46,7 +46,7 @@ describe("generateText", () => {
     expect(outputTokens).toBeGreaterThan(3);
     expect(totalTokens).toBe(inputTokens + outputTokens);
     const { cacheReadTokens = 0, noCacheTokens = 0 } = result.usage.inputTokenDetails;
-    expect(cacheReadTokens % 64).toBe(0);
+    expect(cacheReadTokens).toBeLessThan(inputTokens);
     expect(cacheReadTokens + noCacheTokens).toBe(inputTokens);
   });
 
