@@ -109,7 +109,10 @@ export const cacheWrite = kernel<{ pool: Value; x: Value; slots: Value }, CacheW
   },
 });
 
-/** Copies pages of the pool onto others, whatever they hold: pool [P, ...], pairs int32 [N, 2], from and to -> the pool */
+/**
+ * Copies pages of the pool onto others, whatever they hold. pool [P, ...], pairs int32 [N, 2]: from and to; where both
+ * are the same nothing is done -> the pool
+ */
 export const copyPages = kernel<{ pool: Value; pairs: Value }>({
   name: "copy_pages",
   inPlace: "pool",
@@ -136,7 +139,8 @@ export const copyPages = kernel<{ pool: Value; pairs: Value }>({
         const pair = b.cursor(args.pairs, b.tile.dividedBy(heads).times(8));
         const head = b.tile.modulo(heads);
         const block = (page: Int): Cursor => b.cursor(args.y, page.times(heads).plus(head).times(bytes));
-        copyBytes(b, bytes, block(pair.readInt(0)), block(pair.readInt(4)));
+        const [from, to] = [pair.readInt(0), pair.readInt(4)];
+        b.if(from, "!=", to, () => copyBytes(b, bytes, block(from), block(to)));
       },
     };
   },
@@ -149,6 +153,7 @@ export const copyPages = kernel<{ pool: Value; pairs: Value }>({
         pool: [5, 2, 7, 5],
         pairs: [
           [0, 2],
+          [1, 1],
           [4, 3],
         ],
       },

@@ -6,6 +6,14 @@ import { Tensor } from "../tensor/tensor.ts";
 
 /** Tokens a page holds. */
 const PAGE = 64;
+/** Copies of pages are recorded so many at once. */
+const COPIES = 8;
+
+/** A page that is to hold what another one does. */
+interface PageCopy {
+  from: number;
+  to: number;
+}
 
 /** The pools of one layer: keys [pages, Hkv, d, PAGE] and values [pages, Hkv, PAGE, d], see kernels/cache_pages.ts. */
 export interface LayerCache {
@@ -108,19 +116,24 @@ export class PagePool {
     return this.#counts[page];
   }
 
-  /** Copies of pages, in every layer, for sequences that will write to them, in the place of pages that they share. */
-  async copy(pages: readonly number[]): Promise<number[]> {
-    if (pages.length === 0) return [];
-    const fresh = await this.take(pages.length);
+  /** Copies pages onto others, in every layer. */
+  async copy(copies: readonly PageCopy[]): Promise<void> {
+    if (copies.length === 0) return;
     await this.#device.step(() => {
-      const numbers = Int32Array.from(pages.flatMap((page, i) => [page, fresh[i]]));
-      const pairs = this.#device.upload(new Tensor("int32", [pages.length, 2], numbers));
-      for (const { keys, values } of this.#layers)
-        for (const pool of [keys, values]) this.#device.run(copyPages, { pool, pairs }, {});
+      this.recordCopies(copies);
       return [];
     });
-    for (const page of pages) this.release(page);
-    return fresh;
+  }
+
+  /** Inside a step: copies pages onto others, in every layer. What is recorded after it sees them. */
+  recordCopies(copies: readonly PageCopy[]): void {
+    if (copies.length === 0) return;
+    // A multiple of COPIES, so that not every number of copies makes another list of commands.
+    const numbers = new Int32Array(2 * Math.ceil(copies.length / COPIES) * COPIES);
+    for (const [i, { from, to }] of copies.entries()) numbers.set([from, to], 2 * i);
+    const pairs = this.#device.upload(new Tensor("int32", [numbers.length / 2, 2], numbers));
+    for (const { keys, values } of this.#layers)
+      for (const pool of [keys, values]) this.#device.run(copyPages, { pool, pairs }, {});
   }
 
   dispose(): void {
@@ -187,6 +200,13 @@ export class KVCache {
   #foreseen = 0;
   /** Whether the page that the next token goes to is its own: whoever else looks at it looks at tokens that it holds, no further. */
   #own = false;
+  /** The page that the next token goes to is another sequence's, of which it took over the first tokens. */
+  #adopted = false;
+  /**
+   * Its last page is to be copied there in its next step. Only what has been adopted, which is lost with the sequence where
+   * that step is cut short: what a caller has given stays.
+   */
+  #awaited: PageCopy | undefined;
   #disposed = false;
 
   constructor(pool: PagePool) {
@@ -231,13 +251,31 @@ export class KVCache {
       sharers.set(page, count - 1);
       return count > 1;
     });
-    const copies = await pool.copy(copying.map((cache) => cache.#pages[cache.#lastPage]));
-    for (const [i, cache] of copying.entries()) cache.#pages[cache.#lastPage] = copies[i];
+    const fresh = await pool.take(copying.length);
+    const copies = copying.map((cache, i) => ({ from: cache.#pages[cache.#lastPage], to: fresh[i] }));
+    await pool.copy(copies.filter((_, i) => !copying[i].#adopted));
+    for (const [i, cache] of copying.entries()) cache.#moveTo(copies[i]);
     for (const [i, cache] of caches.entries()) {
-      cache.#own = true;
+      [cache.#own, cache.#adopted] = [true, false];
       const missing = Math.ceil((cache.#length + rows[i]) / PAGE) - cache.#pages.length;
       if (missing > 0) cache.#pages.push(...(await pool.take(missing)));
     }
+  }
+
+  /** Its last page is another from now on, which holds the same, or will do so. */
+  #moveTo(copy: PageCopy): void {
+    this.#pages[this.#lastPage] = copy.to;
+    if (this.#adopted) this.#awaited = copy;
+    else this.pool.release(copy.from);
+  }
+
+  /** The copy that the step is to begin with, in which its next tokens are computed. */
+  takeCopy(): PageCopy[] {
+    const copy = this.#awaited;
+    this.#awaited = undefined;
+    if (!copy) return [];
+    this.pool.release(copy.from);
+    return [copy];
   }
 
   /** Where the page of the next token is among its pages. */
@@ -286,22 +324,27 @@ export class KVCache {
     this.#pages[next] = page;
     this.#foreseen = 0;
     this.#own = false;
+    this.#adopted = rows < PAGE;
     this.#length += rows;
   }
 
   /** Forgets all but the first `length` tokens. Nothing is foreseen any more. */
   crop(length: number): void {
     this.#foreseen = 0;
-    this.#own = false;
+    [this.#own, this.#adopted] = [false, false];
     this.#length = Math.min(length, this.#length);
     const needed = Math.ceil(this.#length / PAGE);
     for (const page of this.#pages.splice(needed)) this.pool.release(page);
+    if (this.#awaited && !this.#pages.includes(this.#awaited.to)) this.takeCopy();
   }
 
   /** A second sequence that begins with the same tokens. Its pages are shared until one of the two writes. */
   clone(): KVCache {
     const copy = new KVCache(this.pool);
-    copy.#pages = this.#pages.slice(0, Math.ceil(this.#length / PAGE));
+    const awaited = this.#awaited;
+    copy.#pages = this.#pages
+      .slice(0, Math.ceil(this.#length / PAGE))
+      .map((page) => (page === awaited?.to ? awaited.from : page));
     copy.#length = this.#length;
     for (const page of copy.#pages) this.pool.retain(page);
     return copy;

@@ -52,6 +52,7 @@ export class Rows {
 
   /** Appends the rows to their caches, which must have been prepared, or has them foreseen. Inside a step. */
   constructor(device: Device, pool: PagePool, segments: readonly Segment[]) {
+    pool.recordCopies(segments.flatMap(({ cache }) => cache.takeCopy()));
     const positions: number[] = [];
     const slots: number[] = [];
     const table: number[] = [];

@@ -11,6 +11,7 @@ import {
   writeToken,
 } from "../../src/kernels/cache_pages.ts";
 import { KVCache, PagePool } from "../../src/nn/kv_cache.ts";
+import { Rows } from "../../src/nn/rows.ts";
 import { allocate } from "../../src/tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../src/tensor/tensor.ts";
 
@@ -56,26 +57,34 @@ export class Lab {
     return this.#write(tokens, () => cache.foresee(tokens.length));
   }
 
-  async #write(tokens: readonly number[], slotsOf: () => number[]): Promise<void> {
+  /** A step of several sequences, as a model records it. */
+  async fillRows(caches: readonly KVCache[], tokens: readonly (readonly number[])[]): Promise<void> {
+    const segments = caches.map((cache, i) => ({
+      cache,
+      positions: tokens[i].map((_, j) => cache.length + j),
+    }));
     await this.device.step(() => {
-      const slots = this.device.upload(new Tensor("int32", [tokens.length], Int32Array.from(slotsOf())));
-      for (let layer = 0; layer < SHAPE.layers; layer++) {
-        const { keys, values } = this.pool.layer(layer);
-        this.#writePart(
-          keys,
-          tokens.flatMap((token) => row(token, layer, false)),
-          slots,
-          "keys",
-        );
-        this.#writePart(
-          values,
-          tokens.flatMap((token) => row(token, layer, true)),
-          slots,
-          "values",
-        );
-      }
+      const { slots } = new Rows(this.device, this.pool, segments);
+      this.#record(tokens.flat(), slots);
       return [];
     });
+  }
+
+  async #write(tokens: readonly number[], slotsOf: () => number[]): Promise<void> {
+    await this.device.step(() => {
+      const slots = Int32Array.from(slotsOf());
+      this.#record(tokens, this.device.upload(new Tensor("int32", [tokens.length], slots)));
+      return [];
+    });
+  }
+
+  #record(tokens: readonly number[], slots: Value): void {
+    for (let layer = 0; layer < SHAPE.layers; layer++) {
+      const { keys, values } = this.pool.layer(layer);
+      const numbers = (part: boolean): number[] => tokens.flatMap((token) => row(token, layer, part));
+      this.#writePart(keys, numbers(false), slots, "keys");
+      this.#writePart(values, numbers(true), slots, "values");
+    }
   }
 
   #writePart(pool: Value, numbers: number[], slots: Value, part: "keys" | "values"): void {

@@ -67,6 +67,69 @@ describe("a sequence", () => {
   });
 });
 
+describe("a page of which the first tokens are taken over", () => {
+  async function adopted(): Promise<{ lab: Lab; first: KVCache; second: KVCache }> {
+    const lab = new Lab();
+    const first = lab.cache();
+    await lab.append(first, tokens(0, 100));
+    const second = lab.cache();
+    second.adopt(first.pages[0], PAGE);
+    second.adopt(first.pages[1], 20);
+    return { lab, first, second };
+  }
+
+  test("is copied in the step that writes to it", async () => {
+    const { lab, first, second } = await adopted();
+    expect(lab.pool.used).toBe(2);
+    await second.prepare(3);
+    expect(lab.pool.used).toBe(3);
+    expect(second.pages[1]).not.toBe(first.pages[1]);
+    await lab.fillRows([second], [tokens(500, 3)]);
+    await lab.append(first, [7]);
+    await lab.expectHeld(second, [...tokens(0, 84), ...tokens(500, 3)]);
+    await lab.expectHeld(first, [...tokens(0, 100), 7]);
+    second.dispose();
+    first.dispose();
+    expect(lab.pool.used).toBe(0);
+  });
+
+  test("outlives the sequence that computed it, and is written to where nobody else looks at it", async () => {
+    const { lab, first, second } = await adopted();
+    const [, page] = first.pages;
+    first.dispose();
+    await second.prepare(1);
+    expect(second.pages[1]).toBe(page);
+    await lab.fillRows([second], [[500]]);
+    await lab.expectHeld(second, [...tokens(0, 84), 500]);
+  });
+
+  test("is what a clone has, though the copy has not been made", async () => {
+    const { lab, first, second } = await adopted();
+    await second.prepare(1);
+    const copy = second.clone();
+    await lab.fillRows([second], [[500]]);
+    first.dispose();
+    await lab.append(copy, [600]);
+    await lab.expectHeld(second, [...tokens(0, 84), 500]);
+    await lab.expectHeld(copy, [...tokens(0, 84), 600]);
+  });
+
+  test.each([0, 64, 70])(
+    "is given back where all but %i tokens are forgotten before it was copied",
+    async (length) => {
+      const { lab, first, second } = await adopted();
+      await second.prepare(1);
+      second.crop(length);
+      await second.prepare(1);
+      await lab.fillRows([second], [[500]]);
+      await lab.expectHeld(second, [...tokens(0, length), 500]);
+      second.dispose();
+      first.dispose();
+      expect(lab.pool.used).toBe(0);
+    },
+  );
+});
+
 describe("tokens that are foreseen", () => {
   test("are held once they are confirmed, one by one", async () => {
     const lab = new Lab();
