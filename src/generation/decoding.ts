@@ -7,6 +7,7 @@ import { Random } from "./sampling.ts";
 import type { SequenceOutput, Traced } from "./scheduler_step.ts";
 import { extended, type Input, Sequence } from "./sequence.ts";
 import { keptOutputs, StepOutputs } from "./step_outputs.ts";
+import { tokenRule } from "./stopping_criteria.ts";
 import { criteriaOf, type GenerationCall, processorsOf, promptSequence, type Strategy } from "./strategy.ts";
 
 /** How tokens are chosen and when rows end. Shapes: B rows that are computed, V the vocabulary. */
@@ -21,6 +22,8 @@ interface DecodingRules {
   draw?: Draw;
   /** [B, L], [B, V] where anybody looks at scores -> for each row whether it ends here. */
   stop: (input_ids: Tensor, scores?: Tensor) => boolean[] | Promise<boolean[]>;
+  /** Says the same of a row, where its latest token and its length are all that has to be looked at. */
+  stopAt?: (token: number, length: number) => boolean;
   /** The caller's own criteria may look at what the streamer made of a token. */
   tellsFirst: boolean;
   /** What ended rows get. */
@@ -125,8 +128,11 @@ export class Decoding implements Strategy {
     for (const [b, { tokens }] of this.#rows.entries()) tokens.push(chosen[b]);
     if (this.#sink) this.#untold.push(new Tensor("int32", [chosen.length], chosen));
     if (rules.tellsFirst) this.#tell();
-    const stops = await rules.stop(this.#ids(), scores);
-    for (const [b, row] of this.#rows.entries()) row.stopped ||= stops[b];
+    const { tokens } = this.#rows[0];
+    const stops = rules.stopAt
+      ? chosen.map((token) => rules.stopAt?.(token, tokens.length))
+      : await rules.stop(this.#ids(), scores);
+    for (const [b, row] of this.#rows.entries()) row.stopped ||= stops[b] === true;
     if (this.#rows.every(({ stopped }) => stopped)) {
       this.#tell();
       return false;
@@ -287,6 +293,7 @@ function decodingRules(call: GenerationCall, steps: StepOutputs): DecodingRules 
     process: processors.length > 0 ? (ids, scores) => processors(ids, scores) : undefined,
     pick: (scores) => (random ? random.sample(scores) : argmax(scores)),
     stop: (ids, scores) => criteria(ids, scores),
+    stopAt: tokenRule(criteria),
     tellsFirst: Boolean(options.stopping_criteria),
     pad_token_id: config.pad_token_id ?? 0,
     padsEnded: config.eos_token_id !== null,

@@ -37,13 +37,18 @@ export class MaxLengthCriteria extends StoppingCriteria {
   }
 
   override __call__(input_ids: Tensor): boolean[] {
-    const length = input_ids.shape[1];
-    const longest = this.max_position_embeddings;
-    if (longest !== null && length < this.max_length && length > longest) {
-      warnOnce(`The text is longer than the ${longest} tokens that the model was made for.`);
-    }
-    return allRows(input_ids, length >= this.max_length);
+    return allRows(input_ids, endsAtLength(this, input_ids.shape[1]));
   }
+}
+
+function endsAtLength(
+  { max_length, max_position_embeddings: longest }: MaxLengthCriteria,
+  length: number,
+): boolean {
+  if (longest !== null && length < max_length && length > longest) {
+    warnOnce(`The text is longer than the ${longest} tokens that the model was made for.`);
+  }
+  return length >= max_length;
 }
 
 /** After `max_time` seconds. */
@@ -146,6 +151,26 @@ function anyOf(rows: number, answers: readonly StoppingAnswer[]): boolean[] {
   return Array.from({ length: rows }, (_, row) =>
     answers.some((answer) => (typeof answer === "boolean" ? answer : answer[row])),
   );
+}
+
+/**
+ * What criteria say of a row that has got one more token, where they are all of those that look at this token and at the
+ * row's length alone: so that no tensors need be made for every token.
+ */
+export function tokenRule(
+  criteria: StoppingCriteriaList,
+): ((token: number, length: number) => boolean) | undefined {
+  const rules = criteria.map((criterion) => {
+    // One of a class that is derived from these may do as it likes.
+    const of = Object.getPrototypeOf(criterion);
+    if (criterion instanceof MaxLengthCriteria && of === MaxLengthCriteria.prototype)
+      return (_: number, length: number) => endsAtLength(criterion, length);
+    if (criterion instanceof EosTokenCriteria && of === EosTokenCriteria.prototype)
+      return (token: number) => criterion.eos_token_id.includes(token);
+    return undefined;
+  });
+  if (rules.includes(undefined)) return undefined;
+  return (token, length) => rules.some((rule) => rule?.(token, length));
 }
 
 /** The criteria, with a limit of length; warns where they have another one. */

@@ -11,6 +11,7 @@ import {
   MaxLengthCriteria,
   MaxTimeCriteria,
   StoppingCriteriaList,
+  tokenRule,
   validate_stopping_criteria,
 } from "../../src/generation/stopping_criteria.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
@@ -98,6 +99,27 @@ describe("criteria", () => {
     const row = Tensor.fromNested([[0, 2]]);
     expect(new ConfidenceCriteria(0.51)(row, [scores])).toEqual([true]);
     expect(new ConfidenceCriteria(0.49)(row, scores)).toEqual([false]);
+  });
+
+  test("a rule for a row's latest token and its length, where that is all that they look at", () => {
+    class Never extends EosTokenCriteria {
+      override __call__(): boolean[] {
+        return [false];
+      }
+    }
+    const plain = new StoppingCriteriaList([new MaxLengthCriteria(5), new EosTokenCriteria([2, 9])]);
+    for (const row of [
+      [1, 3],
+      [1, 9],
+      [9, 1],
+      [1, 1, 1, 1, 3],
+      [2, 1, 1, 1, 2],
+      [4, 4, 4, 4],
+    ])
+      expect([tokenRule(plain)?.(row[row.length - 1], row.length)]).toEqual(plain(Tensor.fromNested([row])));
+    expect(tokenRule(new StoppingCriteriaList())?.(1, 1)).toBe(false);
+    for (const other of [new Never(2), () => false, new MaxTimeCriteria(1), new ConfidenceCriteria(0.5)])
+      expect(tokenRule(new StoppingCriteriaList([...plain, other]))).toBeUndefined();
   });
 
   test("a list: any of them, functions and promises too", async () => {
