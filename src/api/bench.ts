@@ -3,7 +3,7 @@ import { GenerationConfig } from "../generation/configuration_utils.ts";
 import { BaseStreamer } from "../generation/streamers.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { LlavaForConditionalGeneration } from "./modeling_llava.ts";
-import { middleHalf, type Profile, profileOf, spaced } from "./profile.ts";
+import { middleHalf, type Profile, profileOf, spaced, tokensOf } from "./profile.ts";
 import { median, timed } from "./timing.ts";
 
 /** What is measured, and how often. */
@@ -92,11 +92,17 @@ async function measureProfile(
 ): Promise<BenchFigures["profile"]> {
   progress?.("where the time goes");
   const vision = await watched(model, () => model.get_image_features({ pixel_values }));
+  model.clearCaches();
   const prefill = await watched(model, () => generate(model, [prompt], 1));
   const oneStep = async (prompts: number[][]): Promise<Profile> => {
-    const steps = await watched(model, () => generate(model, prompts, new_tokens + 1));
-    const tokens = middleHalf(spaced(steps).slice(-new_tokens));
-    return profileOf(tokens, tokens.length);
+    const steps = spaced(await watched(model, () => generate(model, prompts, new_tokens + 1)));
+    // The first that chooses a token computes the prompt.
+    const [, ...later] = steps.filter((step) => tokensOf(step) > 0);
+    const middle = middleHalf(later);
+    return profileOf(
+      middle,
+      middle.reduce((sum, step) => sum + tokensOf(step), 0),
+    );
   };
   return {
     vision: profileOf(spaced(vision), 1),

@@ -61,6 +61,8 @@ test("where the time of a model goes", async () => {
     expect(some(part, "paged_attention").map(({ times }) => times)).toEqual([num_hidden_layers]);
   // What is computed row by row, one kernel behind the other, is one entry.
   expect(some(profile?.decode, "add + rms_norm").length).toBeGreaterThan(0);
+  // All of the prompt, though it has been asked before: nine rows.
+  expect(multiplied(profile?.prefill) / multiplied(profile?.decode)).toBeGreaterThan(5);
   // Two sequences beside one.
   expect(multiplied(profile?.decode)).toBeGreaterThan(0);
   expect(multiplied(profile?.batch)).toBeCloseTo(2 * multiplied(profile?.decode));
