@@ -26,6 +26,8 @@ interface DecodingRules {
   stopAt?: (token: number, length: number) => boolean;
   /** The caller's own criteria may look at what the streamer made of a token. */
   tellsFirst: boolean;
+  /** Tokens of a row at most, prompt and padding included. */
+  max_length: number;
   /** What ended rows get. */
   pad_token_id: number;
   /** Whether a row that has ended gets padding. Without an end-of-sequence token it goes on until all have ended. */
@@ -105,6 +107,11 @@ export class Decoding implements Strategy {
   /** Transformers goes on counting rows that have ended. */
   get reach(): number {
     return this.#reach;
+  }
+
+  /** Columns up to the longest that is asked for. */
+  get left(): number {
+    return this.#rules.max_length - this.#rows[0].tokens.length;
   }
 
   get traced(): Traced | undefined {
@@ -295,6 +302,7 @@ function decodingRules(call: GenerationCall, steps: StepOutputs): DecodingRules 
     stop: (ids, scores) => criteria(ids, scores),
     stopAt: tokenRule(criteria),
     tellsFirst: Boolean(options.stopping_criteria),
+    max_length: config.max_length ?? Number.POSITIVE_INFINITY,
     pad_token_id: config.pad_token_id ?? 0,
     padsEnded: config.eos_token_id !== null,
     lockstep: watched || steps.any,

@@ -15,10 +15,11 @@ export class LookAhead {
   /** Milliseconds that the latest step of so many sequences took, by their number. */
   readonly #took = new Map<number, number>();
 
-  /** How many rows of each of so many sequences to compute ahead. */
-  rows(sequences: number): number {
-    const took = this.#took.get(sequences) ?? LIST_MS;
-    return sequences > 1 && took * (1 + AHEAD) <= LIST_MS ? AHEAD : 0;
+  /** How many rows of each of these sequences to compute ahead. */
+  rows(shares: readonly Share[]): number {
+    const took = this.#took.get(shares.length) ?? LIST_MS;
+    const wanted = shares.some(({ left = Number.POSITIVE_INFINITY }) => left > AHEAD);
+    return shares.length > 1 && wanted && took * (1 + AHEAD) <= LIST_MS ? AHEAD : 0;
   }
 
   took(sequences: number, ms: number): void {

@@ -24,6 +24,8 @@ export interface Group {
    * Without: those of the longest sequence.
    */
   readonly reach?: number;
+  /** Tokens that it chooses of each sequence at most; without: nobody knows. */
+  readonly left?: number;
   /** What it wants to see of the layers; without: nothing. */
   readonly traced?: Traced;
   /** It looks at the likeliest tokens only, not at logits, which then need not leave the device. */
@@ -107,7 +109,7 @@ export class Scheduler {
     }
     const jobs = new Set(shares.map(({ job }) => job));
     const single = areForeseeable(shares);
-    const ahead = single ? this.#lookAhead.rows(shares.length) : 0;
+    const ahead = single ? this.#lookAhead.rows(shares) : 0;
     let steps: SequenceOutput[][];
     try {
       await KVCache.prepare(
@@ -185,8 +187,8 @@ export class Scheduler {
       if (this.#sharesPages({ prompt }) && !this.#model.prompts.advance(sequence, underWay)) continue;
       const alike = prompt && this.#model.promptsApart ? sequence.given : sequence.waiting;
       const rows = Math.min(alike, sequence.chunk, room);
-      const { traced, greedy } = job.group;
-      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced, greedy, prompt });
+      const { traced, greedy, left } = job.group;
+      shares.push({ job, sequence, rows, longest: longestOf(job.group), traced, greedy, left, prompt });
       room -= rows;
     }
     return shares;

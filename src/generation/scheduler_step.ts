@@ -42,6 +42,8 @@ export interface Share {
   traced?: Traced;
   /** Only the likeliest tokens are looked at, no logits. */
   greedy?: boolean;
+  /** Tokens that its group will choose of it at most; without: nobody knows. */
+  left?: number;
   /** They are a prompt's. Looked at where prompts are computed apart: either all are or none. */
   prompt: boolean;
 }

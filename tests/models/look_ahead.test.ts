@@ -33,12 +33,13 @@ function stepsTake(ms: number): void {
   vi.spyOn(performance, "now").mockImplementation(() => (now += ms));
 }
 
-function countSteps(): { readonly count: number } {
+function countSteps(): { readonly count: number; restore(): void } {
   const steps = vi.spyOn(RecordingDevice.prototype, "step");
   return {
     get count() {
       return steps.mock.calls.length;
     },
+    restore: () => steps.mockRestore(),
   };
 }
 
@@ -63,6 +64,25 @@ test("one answer takes a step for each token", async () => {
   const steps = countSteps();
   await model.generate({ ...OPTIONS, input_ids: [PROMPTS[0]] });
   expect(steps.count).toBe(70);
+});
+
+test("nothing is computed ahead of the last tokens that are asked for", async () => {
+  stepsTake(0.01);
+  const ask = (max_new_tokens: number) =>
+    Promise.all(PROMPTS.map((prompt) => model.generate({ ...OPTIONS, input_ids: [prompt], max_new_tokens })));
+  // So that the pool has its pages, and what steps take is known.
+  await ask(70);
+  for (const [tokens, expected] of [
+    [1, 1],
+    [4, 4],
+    [9, 1 + 4 / 4 + 4 / 4],
+    [10, 1 + 8 / 4 + 1],
+  ]) {
+    const steps = countSteps();
+    await ask(tokens);
+    expect(steps.count, `${tokens}`).toBe(expected);
+    steps.restore();
+  }
 });
 
 test("the rows of a batch end where they end alone, each at another token", async () => {
