@@ -232,7 +232,7 @@ export {
   type ResizeOutputOptions,
 } from "./models/processing/image_utils.ts";
 export type { Replacement } from "./models/processing/placeholders.ts";
-export { type ProcessorInit, ProcessorMixin } from "./models/processing/processing_utils.ts";
+export { ProcessorMixin } from "./models/processing/processing_utils.ts";
 export type { ProcessorChatOptions } from "./models/processing/processor_chat.ts";
 export type {
   ProcessingKwargs,
@@ -247,6 +247,7 @@ export type {
   TextLists,
   TextTensors,
 } from "./models/processing/processor_outputs.ts";
+export type { ProcessorInit } from "./models/processing/processor_parts.ts";
 export { AwqConfig, type AwqOptions } from "./models/quantizers/awq_config.ts";
 export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./models/quantizers/bitsandbytes_config.ts";
 export { GPTQConfig, type GPTQOptions } from "./models/quantizers/gptq_config.ts";

@@ -2,7 +2,8 @@ import { OptionError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { isRecord } from "../config_fields.ts";
-import { type ProcessorInit, ProcessorMixin } from "../processing/processing_utils.ts";
+import { ProcessorMixin } from "../processing/processing_utils.ts";
+import type { ProcessorInit } from "../processing/processor_parts.ts";
 import { countSetting, tokenIdOf, tokenSetting } from "../processing/processor_settings.ts";
 
 /** What a LlavaProcessor is made of. */

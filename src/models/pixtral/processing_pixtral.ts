@@ -1,7 +1,8 @@
 import { checkOptions } from "../../base/options.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import type { ImagesKwargs } from "../processing/image_kwargs.ts";
-import { type ProcessorInit, ProcessorMixin } from "../processing/processing_utils.ts";
+import { ProcessorMixin } from "../processing/processing_utils.ts";
+import type { ProcessorInit } from "../processing/processor_parts.ts";
 import { countSetting, tokenIdOf, tokenSetting } from "../processing/processor_settings.ts";
 
 /** What a PixtralProcessor is made of. */
