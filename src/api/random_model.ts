@@ -7,7 +7,7 @@ import { GROUP, packedShape } from "../kernels/formats/format.ts";
 import { packRows } from "../kernels/formats/pack.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import type { Parameter } from "../nn/module.ts";
-import { BYTES, type DType, fromFloat32, type TypedArray } from "../tensor/dtype.ts";
+import { BYTES, bytesIn, type DType, fromFloat32 } from "../tensor/dtype.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import { type CacheDTypeName, cacheDtypeOf } from "./cache_dtype.ts";
 import { type CacheLimits, checkCacheLimits } from "./cache_limits.ts";
@@ -183,8 +183,4 @@ function noise(length: number): Float32Array {
     numbers[i] = (state / 2 ** 32 - 0.5) * 0.05;
   }
   return numbers;
-}
-
-function bytesIn({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

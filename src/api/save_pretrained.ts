@@ -5,6 +5,7 @@ import type { GenerationConfig } from "../generation/configuration_utils.ts";
 import { saveWeights } from "../hub/save_weights_node.ts";
 import type { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { quantizationOf } from "../models/quantizers/open_quantised.ts";
+import { bytesIn } from "../tensor/dtype.ts";
 import type { LoadedTensor } from "./loading.ts";
 
 /** Options of a model's `save_pretrained`. */
@@ -84,7 +85,7 @@ export async function savePretrained(
     shape: parameter.shape,
     async read(): Promise<Uint8Array> {
       const [{ data }] = await device.step(() => [parameter.value], { signal: options.signal });
-      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      return bytesIn(data);
     },
   }));
   const { max_shard_size, variant, signal } = options;

@@ -2,8 +2,7 @@ import type { Cursor } from "../codegen/cursor.ts";
 import type { Int } from "../codegen/scalar.ts";
 import type { Spec, Value } from "../devices/device.ts";
 import { kernel } from "../devices/kernel.ts";
-import { BYTES } from "../tensor/dtype.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { BYTES, bytesIn } from "../tensor/dtype.ts";
 import {
   type CacheDType,
   type CacheElement,
@@ -196,7 +195,7 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
   inPlace: "target",
   shape: ({ target }) => target,
   reference({ source, y }) {
-    bytesIn(y).set(bytesIn(source));
+    bytesIn(y.data).set(bytesIn(source.data));
   },
   // A tile is a page.
   vector({ source }) {
@@ -235,10 +234,6 @@ export const copyPool = kernel<{ target: Value; source: Value }>({
 /** Bytes of one page of a pool. */
 function pageBytes({ dtype, shape }: Spec): number {
   return shape.slice(1).reduce((product, size) => product * size, BYTES[dtype]);
-}
-
-function bytesIn({ data }: Tensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 interface CopyPoolCase {

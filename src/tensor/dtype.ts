@@ -68,6 +68,11 @@ export function viewBytes(dtype: DType, bytes: Uint8Array): TypedArray {
   }
 }
 
+/** The bytes of elements: a window, not a copy. */
+export function bytesIn({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 const word = new DataView(new ArrayBuffer(4));
 
 /** IEEE half precision bits to a number. */
