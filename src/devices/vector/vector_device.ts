@@ -2,8 +2,8 @@ import { ShapeError } from "../../base/errors.ts";
 import { chainProgram } from "../../codegen/chain.ts";
 import type { Program } from "../../codegen/instruction.ts";
 import { program } from "../../codegen/ir.ts";
-import { panelBytes, panelColumns, panelRows, rowsOfPanels } from "../../codegen/panels.ts";
-import { BYTES, type DType, fromFloat32, type TypedArray, toFloat32, viewBytes } from "../../tensor/dtype.ts";
+import { rowsOfPanels } from "../../codegen/panels.ts";
+import { bytesIn, viewBytes } from "../../tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { type Device, type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
 import type { FirstProgram, HostArrays, KernelInputs, VectorForm, VectorProgram } from "../kernel.ts";
@@ -13,16 +13,15 @@ import { type Command, type Recording, RecordingDevice } from "../recording_devi
 import type { StepTimes } from "../step_times.ts";
 import { CommandList, type WrittenList } from "./command_list.ts";
 import { type Place as Beside, grouped } from "./groups.ts";
-import { type Block, Heap } from "./heap.ts";
 import { type KeptList, KeptLists } from "./kept_lists.ts";
+import { LivingValues } from "./living_values.ts";
 import type { Machine, Region } from "./machine.ts";
 import { type Outline, outlineOf } from "./outline.ts";
-import { PanelLoader } from "./panel_loader.ts";
+import type { RunProgram } from "./panel_loader.ts";
 import { Placement } from "./placement.ts";
+import { bytesOf, matrixOf, storedBytes } from "./sizes.ts";
 import { StepWatch } from "./step_watch.ts";
-
-/** Bytes that are read at a time. Regions give no arrays across multiples of 4 GiB, so none across these. */
-const PIECE = 2 ** 30;
+import { WeightLoader } from "./weight_loader.ts";
 
 /** Bytes that a program reads and writes, up to which it is not worth while to wait for other threads before the next. */
 const SMALL = 98_304;
@@ -63,10 +62,9 @@ export class VectorDevice extends RecordingDevice {
   readonly description: string;
   readonly watch: Device["watch"];
   readonly #machine: Machine;
-  readonly #heap: Heap;
   readonly #list: CommandList;
-  readonly #panels: PanelLoader;
-  readonly #living = new Map<Value, Block>();
+  readonly #living: LivingValues;
+  readonly #loader: WeightLoader;
   /** Compiled programs as commands name them, by kernel and what was built in. */
   readonly #programs = new Map<string, number>();
   /** Those of the latest step: memory that each step uses again. */
@@ -82,14 +80,15 @@ export class VectorDevice extends RecordingDevice {
     super();
     this.kind = kind;
     this.#machine = machine;
-    this.#heap = new Heap(machine);
+    this.#living = new LivingValues(machine);
     this.#list = new CommandList(machine);
     this.#lists = new KeptLists(machine);
-    this.#panels = new PanelLoader(machine, async (key, build, args, tiles) => {
+    const run: RunProgram = async (key, build, args, tiles) => {
       this.#list.clear();
       this.#list.append({ program: this.#compiled(key, build), args, tiles });
       await this.#compute(this.#list.write());
-    });
+    };
+    this.#loader = new WeightLoader(machine, this.#living, run, (work) => this.#alone(work));
     this.description = description;
     if (machine.runTimed) this.watch = (told) => this.#tell(told);
   }
@@ -118,87 +117,39 @@ export class VectorDevice extends RecordingDevice {
   }
 
   get bytes(): number {
-    return this.#heap.bytes;
+    return this.#living.bytes;
   }
 
-  allocate(spec: Spec): Value {
-    const value = new Value(this, spec.dtype, spec.shape);
-    this.#living.set(value, this.#heap.allocate(bytesOf(spec)));
+  allocate({ dtype, shape }: Spec): Value {
+    const value = new Value(this, dtype, shape);
+    this.#living.allocate(value);
     return value;
   }
 
   async load(source: WeightSource, dtype: WeightDType | "uint8", layout?: "panels"): Promise<Value> {
-    if (layout !== undefined && dtype !== "uint8" && sizeOf(source.shape) > 0)
-      return this.#loadPanels(source, dtype);
-    const mapped = source.dtype === dtype ? this.#map(source) : undefined;
-    if (mapped) return mapped;
-    const direct = source.dtype === dtype && this.#machine.steady && source.readInto !== undefined;
-    const bytes = direct ? undefined : await source.read();
-    const value = this.allocate({ dtype, shape: source.shape });
-    const block = this.#block(value);
-    try {
-      if (!bytes) await readInto(source, block);
-      else
-        block.region.write(
-          block.offset,
-          source.dtype === dtype ? bytes : converted(source.dtype, bytes, dtype),
-        );
-    } catch (error) {
-      this.release(value);
-      throw error;
-    }
+    const multiplied = dtype !== "uint8" && sizeOf(source.shape) > 0;
+    const value = new Value(this, dtype, source.shape, multiplied ? layout : undefined);
+    await this.#loader.load(value, source);
     return value;
   }
 
-  /** A few rows at a time: a weight that need not be converted is never whole in memory twice. */
-  async #loadPanels(source: WeightSource, dtype: WeightDType): Promise<Value> {
-    const same = source.dtype === dtype;
-    const [N, K] = matrixOf(source.shape);
-    const whole = same && panelColumns(dtype, K) === K;
-    const direct = whole && this.#machine.steady && source.readInto !== undefined;
-    const read = direct ? undefined : await source.read();
-    const bytes = read && (same ? read : converted(source.dtype, read, dtype));
-    return this.afterSteps(async () => {
+  #alone(work: () => Promise<void>): Promise<void> {
+    return this.afterSteps(() => {
       this.checkUsable();
-      const { target } = this.#machine;
-      const size = Math.ceil(N / panelRows(target)) * panelBytes(target, dtype, K);
-      const value = new Value(this, dtype, source.shape, "panels");
-      this.#living.set(value, this.#heap.allocate(size));
-      try {
-        await this.#panels.load({ bytes, source, dtype, N, K }, this.#block(value));
-      } catch (error) {
-        this.release(value);
-        throw error;
-      }
-      return value;
+      return work();
     });
   }
 
-  /** A tensor that stays in its file, which the system reads into memory as it is used. */
-  #map({ dtype, shape, place }: WeightSource): Value | undefined {
-    const machine = this.#machine;
-    if (!place || !machine.map) return undefined;
-    const region = machine.map(place.path, place.offset, bytesOf({ dtype, shape }));
-    const value = new Value(this, dtype, shape);
-    this.#living.set(value, this.#heap.adopt(region));
-    return value;
-  }
-
   protected override release(value: Value): void {
-    const block = this.#living.get(value);
-    if (!block) return;
-    this.#living.delete(value);
-    this.#lists.forget(value);
-    this.#heap.free(block);
+    if (this.#living.release(value)) this.#lists.forget(value);
   }
 
   protected override async close(): Promise<void> {
     await this.#machine.stop();
-    this.#living.clear();
-    this.#heap.dispose();
+    this.#living.dispose();
     this.#list.free();
     this.#lists.free();
-    this.#panels.free();
+    this.#loader.free();
     this.#passing?.free();
     this.#passing = undefined;
     this.#machine.dispose();
@@ -215,7 +166,7 @@ export class VectorDevice extends RecordingDevice {
       const places = await this.#run(recording, outputs, signal);
       const computed = performance.now();
       const results = outputs.map((value) => this.#read(value, places));
-      for (const value of recording.kept) this.#keepNumbers(value, places);
+      for (const value of recording.kept) this.#living.keep(value, this.#find(value, places));
       if (watch) this.#told?.(watch.end(computed));
       return results;
     } finally {
@@ -419,25 +370,17 @@ export class VectorDevice extends RecordingDevice {
     return new Tensor(value.dtype, value.shape, viewBytes(value.dtype, bytes));
   }
 
-  #rows({ dtype, shape }: Value, region: Region, offset: number): Tensor {
+  #rows(value: Value, region: Region, offset: number): Tensor {
+    const { dtype, shape } = value;
     const { target } = this.#machine;
     const [N, K] = matrixOf(shape);
-    const size = Math.ceil(N / panelRows(target)) * panelBytes(target, dtype, K);
-    const bytes = region.array(Uint8Array, offset, size);
+    const bytes = region.array(Uint8Array, offset, storedBytes(value, target));
     return new Tensor(dtype, shape, rowsOfPanels(target, dtype, N, K, viewBytes(dtype, bytes)));
   }
 
   #read(value: Value, places: Places): Tensor {
     const { dtype, shape, data } = this.#window(value, places);
     return new Tensor(dtype, shape, data.slice());
-  }
-
-  #keepNumbers(value: Value, places: Places): void {
-    if (this.#living.has(value)) return;
-    // First, as a window is right only until memory is allocated.
-    const block = this.#heap.allocate(bytesOf(value));
-    block.region.write(block.offset, bytesIn(this.#window(value, places).data));
-    this.#living.set(value, block);
   }
 
   #address(value: Value, places: Places): number {
@@ -451,12 +394,6 @@ export class VectorDevice extends RecordingDevice {
     if (!place) throw new ShapeError(`a value of shape [${value.shape}] is used after its end`);
     return place;
   }
-
-  #block(value: Value): Block {
-    const block = this.#living.get(value);
-    if (!block) throw new ShapeError(`a value of shape [${value.shape}] is used after its end`);
-    return block;
-  }
 }
 
 /** The places of a kept list, for the Values of a step like the one that it was written for. */
@@ -469,37 +406,10 @@ function placesIn({ places }: KeptList<Place>, { numbers }: Outline): Places {
   };
 }
 
-/** Rows and columns of a weight that is multiplied with. */
-function matrixOf([N, ...rest]: readonly number[]): [N: number, K: number] {
-  return [N, sizeOf(rest)];
-}
-
-function bytesOf({ dtype, shape }: Spec): number {
-  return sizeOf(shape) * BYTES[dtype];
-}
-
 /** Bytes that a program of a command reads and writes, or more. */
 function bytesTouched({ inputs, output }: Command, part: VectorProgram | FirstProgram): number {
   const sum = (values: readonly (Value | undefined)[]): number =>
     values.reduce((bytes, value) => bytes + (value ? bytesOf(value) : 0), 0);
   if ("bytes" in part && part.reads) return sum([inputs[part.reads]]) + part.bytes;
   return sum([...Object.values(inputs), output]);
-}
-
-/** Reads a tensor's bytes to where they are to lie. */
-async function readInto(source: WeightSource, { region, offset, bytes }: Block): Promise<void> {
-  for (let at = 0; at < bytes; ) {
-    const length = Math.min(bytes - at, PIECE - ((offset + at) % PIECE));
-    await source.readInto?.(at, region.array(Uint8Array, offset + at, length));
-    at += length;
-  }
-}
-
-function bytesIn(data: TypedArray): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-/** A checkpoint's numbers in another type. */
-function converted(from: DType, bytes: Uint8Array, to: WeightDType | "uint8"): Uint8Array {
-  return bytesIn(fromFloat32(to, toFloat32(from, viewBytes(from, bytes))));
 }
