@@ -1,7 +1,6 @@
 import { checkOptions } from "../../base/options.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { ResolvedKwargs } from "../processing/image_kwargs.ts";
-import { pixelsOf } from "../processing/image_pixels.ts";
 import type { SizeDict, SizeLike } from "../processing/image_sizes.ts";
 import type { Processed } from "../processing/pack.ts";
 import { TorchvisionBackend } from "../processing/torchvision_backend.ts";
@@ -41,23 +40,19 @@ export class PixtralImageProcessor extends TorchvisionBackend<PixtralFeatures, P
     options: ResizeOptions = {},
   ): Tensor {
     checkOptions("resize", options, ["resample"]);
-    const [height, width] = alignedSize(pixelsOf(image).size, size, patch_size);
-    return super.resize(image, { height, width }, options);
+    return super.resize(image, alignedSize(image, size, patch_size), options);
   }
 
-  protected override transform(image: Tensor, kwargs: ResolvedKwargs): Tensor {
-    if (!kwargs.do_resize || kwargs.size === null) return super.transform(image, kwargs);
-    const resized = this.resize(image, kwargs.size, patchSizeOf(kwargs.patch_size ?? this.patch_size), {
-      resample: kwargs.resample,
-    });
-    return super.transform(resized, { ...kwargs, do_resize: false });
+  protected override resizeTo(
+    image: Tensor,
+    size: SizeDict,
+    { patch_size, resample }: ResolvedKwargs,
+  ): Tensor {
+    return this.resize(image, size, patchSizeOf(patch_size ?? this.patch_size), { resample });
   }
 
   protected override collate(images: Tensor[], kwargs: ResolvedKwargs): Processed {
-    return {
-      pixel_values: kwargs.do_pad ? this.pad(images) : images,
-      image_sizes: imageSizes(images).tolist(),
-    };
+    return { pixel_values: kwargs.do_pad ? this.pad(images) : images, image_sizes: imageSizes(images) };
   }
 }
 

@@ -1,6 +1,5 @@
 import { OptionError } from "../../base/errors.ts";
-import type { Size } from "../../image/pixels.ts";
-import { Tensor } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { OPENAI_CLIP_MEAN, OPENAI_CLIP_STD } from "../clip/image_defaults.ts";
 import { IMAGES_KWARGS, type ImagesKwargs, type Resampling } from "../processing/image_kwargs.ts";
 import { pixelsOf } from "../processing/image_pixels.ts";
@@ -46,11 +45,13 @@ export function patchSizeOf(patch_size: SizeLike): SizeDict {
 }
 
 /**
- * Shrinks a picture to fit into `size`, where it is larger, and makes its sides multiples of the patch's, upwards.
+ * What a picture is resized to: shrunk to fit into `size`, where it is larger, its sides then made multiples of the
+ * patch's, upwards.
  *
  * @throws OptionError where `size` has no longest edge, and no height and width, or the patch no height and width
  */
-export function alignedSize([height, width]: Size, size: SizeDict, patch: SizeDict): Size {
+export function alignedSize(image: Tensor, size: SizeDict, patch: SizeDict): SizeDict {
+  const [height, width] = pixelsOf(image).size;
   const [maxHeight, maxWidth] = [size.longest_edge ?? size.height, size.longest_edge ?? size.width];
   if (!maxHeight || !maxWidth) {
     throw new OptionError(`size must have longest_edge, or height and width; got ${JSON.stringify(size)}`, {
@@ -67,14 +68,10 @@ export function alignedSize([height, width]: Size, size: SizeDict, patch: SizeDi
   const ratio = Math.max(height / maxHeight, width / maxWidth);
   const shrink = (side: number) => (ratio > 1 ? Math.floor(side / ratio) : side);
   const align = (side: number, step: number) => (Math.floor((shrink(side) - 1) / step) + 1) * step;
-  return [align(height, patch.height), align(width, patch.width)];
+  return { height: align(height, patch.height), width: align(width, patch.width) };
 }
 
 /** Height and width of each picture. [pictures, 2] */
-export function imageSizes(images: readonly Tensor[]): Tensor {
-  return new Tensor(
-    "int32",
-    [images.length, 2],
-    images.flatMap((image) => pixelsOf(image).size),
-  );
+export function imageSizes(images: readonly Tensor[]): number[][] {
+  return images.map((image) => [...pixelsOf(image).size]);
 }

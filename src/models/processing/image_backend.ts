@@ -106,9 +106,14 @@ export abstract class ImageBackend<
 
   protected override transform(image: Tensor, kwargs: ResolvedKwargs): Tensor {
     let out = image;
-    if (kwargs.do_resize && kwargs.size) out = this.resize(out, kwargs.size, { resample: kwargs.resample });
+    if (kwargs.do_resize && kwargs.size) out = this.resizeTo(out, kwargs.size, kwargs);
     if (kwargs.do_center_crop && kwargs.crop_size) out = this.center_crop(out, kwargs.crop_size);
     return this.scale(out, kwargs);
+  }
+
+  /** A picture in the size that a call asks for. */
+  protected resizeTo(image: Tensor, size: SizeDict, { resample }: ResolvedKwargs): Tensor {
+    return this.resize(image, size, { resample });
   }
 
   protected override collate(images: Tensor[], kwargs: ResolvedKwargs): Processed {
