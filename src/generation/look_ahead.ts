@@ -27,9 +27,13 @@ export class LookAhead {
   }
 }
 
-/** Whether each is the last row of its sequence that waits, and the likeliest token comes after it. */
+/**
+ * Whether each is a token that a model chose, the only row of its sequence that waits, and the likeliest token comes after
+ * it. A prompt's last row may be a picture's, or multiplied by other products than what is foreseen.
+ */
 export function areForeseeable(shares: readonly Share[]): boolean {
   return shares.every(
-    ({ sequence, rows, greedy, traced }) => rows === 1 && sequence.waiting === 1 && greedy && !traced,
+    ({ sequence, rows, prompt, greedy, traced }) =>
+      rows === 1 && sequence.waiting === 1 && !prompt && greedy && !traced,
   );
 }

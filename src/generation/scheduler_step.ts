@@ -44,7 +44,7 @@ export interface Share {
   greedy?: boolean;
   /** Tokens that its group will choose of it at most; without: nobody knows. */
   left?: number;
-  /** They are a prompt's. Looked at where prompts are computed apart: either all are or none. */
+  /** They are a prompt's. Where prompts are computed apart, either all are or none. */
   prompt: boolean;
 }
 
@@ -68,9 +68,9 @@ export async function computeStep(
 }
 
 /**
- * Computes the one next row of several sequences, of which the likeliest token is wanted, and then `ahead` rows of those
- * that are the likeliest, as if they had been chosen: what a sequence does not `confirm` is nobody's. Their caches must
- * have been prepared for all of these rows.
+ * Computes the one next row of several sequences, a chosen token of which the likeliest next one is wanted, and then `ahead`
+ * rows of those that are the likeliest, as if they had been chosen: what a sequence does not `confirm` is nobody's. Their
+ * caches must have been prepared for all of these rows.
  *
  * @returns for the row, and each that was foreseen: what it gives of each sequence
  */

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { RecordingDevice } from "../../src/devices/recording_device.ts";
 import { BaseStreamer } from "../../src/generation/streamers.ts";
-import type { Tensor } from "../../src/tensor/tensor.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
 import { COMMON, words } from "./answers.ts";
 import { folderOf } from "./expected.ts";
 
@@ -172,4 +172,20 @@ test("what is foreseen is not in the cache that is returned", async () => {
   const { logits } = await model({ input_ids: [next], past_key_values });
   const { logits: fresh } = await model({ input_ids: [[...alone[2].slice(0, held), ...next]] });
   expect(logits.tolist()).toEqual([(fresh.tolist() as number[][][])[0].slice(-next.length)]);
+});
+
+test("a prompt's only row is what was given, which need not be a token", async () => {
+  const D = model.config.text_config.hidden_size;
+  const prompts = [1, 2].map((seed) => {
+    const inputs_embeds = new Tensor("float32", [1, 1, D], words(`${seed}`, D));
+    return { ...OPTIONS, max_new_tokens: 9, inputs_embeds };
+  });
+  const expected: number[][] = [];
+  for (const prompt of prompts) expected.push(rowsOf(await model.generate(prompt))[0]);
+  stepsTake(0.01);
+  // How long steps take is known the second time.
+  for (let round = 0; round < 2; round++) {
+    const both = await Promise.all(prompts.map((prompt) => model.generate(prompt)));
+    expect(both.map((sequences) => rowsOf(sequences)[0])).toEqual(expected);
+  }
 });

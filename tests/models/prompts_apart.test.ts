@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { avx512 } from "../../src/codegen/target.ts";
 import type { Device } from "../../src/devices/device.ts";
@@ -30,6 +30,8 @@ interface Opened {
   /** The products since the last time. */
   products(): Product[];
 }
+
+afterEach(() => vi.restoreAllMocks());
 
 async function open(device: Device, more: object = {}): Promise<Opened> {
   let log: Product[] = [];
@@ -239,6 +241,21 @@ describe("what prompts have in common", () => {
     expect(await answer(model, next)).toEqual(await answer(cold, next));
     expect(model.caches.prompts).toMatchObject({ hits: 2, tokens: 61 + (61 + 9 + 9 - 1) });
     await Promise.all([cold.dispose(), model.dispose()]);
+  });
+
+  test("is not computed ahead from: a prompt's last row is multiplied as the rows before it", async () => {
+    // Steps take no time.
+    vi.spyOn(performance, "now").mockReturnValue(0);
+    const { model, products } = await open(new Expanding());
+    const prompts = [words("one", 61), words("other", 30)].map((ids) => ({ ...COMMON, input_ids: [ids] }));
+    const both = async (): Promise<unknown[]> =>
+      (await Promise.all(prompts.map((prompt) => model.generate(prompt)))).map((ids) => ids.tolist());
+    const computed = await both();
+    products();
+    expect(await both()).toEqual(computed);
+    expect(rowsOf(products(), "expanded_linear")).toEqual([2]);
+    expect(model.caches.prompts).toMatchObject({ hits: 2, tokens: 60 + 29 });
+    await model.dispose();
   });
 
   test("reaches into the answer where products are the same", async () => {
