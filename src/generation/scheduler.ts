@@ -109,13 +109,9 @@ export class Scheduler {
     }
     const jobs = new Set(shares.map(({ job }) => job));
     const single = areForeseeable(shares);
-    const ahead = single ? this.#lookAhead.rows(shares) : 0;
     let steps: SequenceOutput[][];
     try {
-      await KVCache.prepare(
-        shares.map(({ sequence }) => sequence.cache),
-        shares.map(({ rows }) => rows + ahead),
-      );
+      const ahead = await makeRoom(shares, single ? this.#lookAhead.rows(shares) : 0);
       const signal = jobs.size === 1 ? shares[0].job.group.signal : undefined;
       const begin = performance.now();
       [steps] = await Promise.all([this.#compute(shares, ahead, signal), this.#tell(ready)]);
@@ -231,6 +227,22 @@ export class Scheduler {
       (error) => this.#fail(job, error),
     );
   }
+}
+
+/** Makes room for the next rows, and for some ahead of them where there is room. -> how many rows ahead */
+async function makeRoom(shares: readonly Share[], ahead: number): Promise<number> {
+  const caches = shares.map(({ sequence }) => sequence.cache);
+  const prepare = (more: number): Promise<void> =>
+    KVCache.prepare(
+      caches,
+      shares.map(({ rows }) => rows + more),
+    );
+  await prepare(0);
+  if (ahead === 0) return 0;
+  return prepare(ahead).then(
+    () => ahead,
+    () => 0,
+  );
 }
 
 /** An error of who is told is the group's own: others go on. */

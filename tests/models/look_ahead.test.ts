@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { RecordingDevice } from "../../src/devices/recording_device.ts";
 import { BaseStreamer } from "../../src/generation/streamers.ts";
+import { PagePool } from "../../src/nn/kv_cache.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { COMMON, words } from "./answers.ts";
 import { folderOf } from "./expected.ts";
@@ -188,4 +189,28 @@ test("a prompt's only row is what was given, which need not be a token", async (
     const both = await Promise.all(prompts.map((prompt) => model.generate(prompt)));
     expect(both.map((sequences) => rowsOf(sequences)[0])).toEqual(expected);
   }
+});
+
+test("room for what is computed ahead is not insisted on", async () => {
+  // Each answer fits in a page.
+  const calls = [
+    { input_ids: [PROMPTS[2]], max_new_tokens: 25 },
+    { input_ids: [PROMPTS[0]], max_new_tokens: 60 },
+  ];
+  const take = PagePool.prototype.take;
+  let most: number | undefined;
+  vi.spyOn(PagePool.prototype, "take").mockImplementation(function (this: PagePool, n) {
+    most ??= this.used + calls.length;
+    if (this.used + n > most) throw new RangeError("out of memory");
+    return take.call(this, n);
+  });
+  stepsTake(0.01);
+  const steps = countSteps();
+  const answers = await Promise.all(calls.map((call) => model.generate({ ...OPTIONS, ...call })));
+  expect(answers.map((sequences) => rowsOf(sequences)[0])).toEqual([
+    alone[2].slice(0, 40 + 25),
+    alone[0].slice(0, 3 + 60),
+  ]);
+  // Those of the first answer's last rows, and of the second's when it is alone, are computed one by one.
+  expect(steps.count).toBeLessThan(55);
 });
