@@ -1,5 +1,5 @@
 import { OptionError, UnsupportedError } from "../base/errors.ts";
-import { HUB_OPTIONS } from "../hub/repository.ts";
+import { splitHubOptions } from "../hub/repository.ts";
 import { AutoConfig } from "../models/auto/configuration_auto.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { LlavaForConditionalGeneration } from "./modeling_llava.ts";
@@ -22,8 +22,8 @@ export class AutoModelForImageTextToText {
     name: string,
     options: ModelFromPretrainedOptions = {},
   ): Promise<LlavaForConditionalGeneration> {
-    const hub = Object.entries(options).filter(([key]) => HUB_OPTIONS.includes(key));
-    const config = options.config ?? (await AutoConfig.from_pretrained(name, Object.fromEntries(hub)));
+    const [hub] = splitHubOptions(options);
+    const config = options.config ?? (await AutoConfig.from_pretrained(name, { ...hub }));
     if (!(config instanceof LlavaConfig)) {
       throw new UnsupportedError(
         `${name}: config.json says model_type "${config.model_type}": for pictures and text, only "llava" is here`,

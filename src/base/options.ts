@@ -25,6 +25,12 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best;
 }
 
+/** The end of a message about a name that is not known: a space and the nearest known one, or nothing. */
+export function didYouMean(name: string, known: Iterable<string>): string {
+  const near = nearest(name, known);
+  return near === undefined ? "" : ` Did you mean '${near}'?`;
+}
+
 /**
  * Throws an OptionError where `options` has a key that is not in `known`.
  *
@@ -37,7 +43,5 @@ export function checkOptions(where: string, options: object, known: Iterable<str
 
 /** The error for an option that nothing knows. */
 export function unknownOption(where: string, name: string, known: Iterable<string>): OptionError {
-  const near = nearest(name, known);
-  const hint = near === undefined ? "" : ` Did you mean '${near}'?`;
-  return new OptionError(`${where}: unknown option '${name}'.${hint}`, { where: name });
+  return new OptionError(`${where}: unknown option '${name}'.${didYouMean(name, known)}`, { where: name });
 }

@@ -1,5 +1,5 @@
 import { OptionError } from "../base/errors.ts";
-import { nearest } from "../base/options.ts";
+import { didYouMean } from "../base/options.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { demo } from "./benchmarks/demo.ts";
 import { gqa } from "./benchmarks/gqa.ts";
@@ -28,9 +28,8 @@ export const NAMES: readonly string[] = BENCHMARKS.map(({ name }) => name);
 export function findBenchmark(name: string): Benchmark {
   const found = BENCHMARKS.find((benchmark) => benchmark.name === name);
   if (found !== undefined) return found;
-  const near = nearest(name, NAMES);
   throw new OptionError(
-    `There is no benchmark '${name}'.${near === undefined ? "" : ` Did you mean '${near}'?`} There are: ${NAMES.join(", ")}.`,
+    `There is no benchmark '${name}'.${didYouMean(name, NAMES)} There are: ${NAMES.join(", ")}.`,
     { where: "name", expected: NAMES, got: name },
   );
 }

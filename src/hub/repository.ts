@@ -69,6 +69,15 @@ export const HUB_OPTIONS: readonly string[] = [
   "progress_callback",
 ];
 
+/** Splits options into those that say where to look, and the others. */
+export function splitHubOptions(options: object): [HubOptions, Record<string, unknown>] {
+  const entries = Object.entries(options);
+  return [
+    Object.fromEntries(entries.filter(([name]) => HUB_OPTIONS.includes(name))),
+    Object.fromEntries(entries.filter(([name]) => !HUB_OPTIONS.includes(name))),
+  ];
+}
+
 /** How far a long job is. `loaded` and `total` are bytes. */
 export interface Progress {
   status: "download" | "load" | "pack";

@@ -1,30 +1,30 @@
-import { OptionError, UnsupportedError } from "../base/errors.ts";
-import { checkOptions, nearest } from "../base/options.ts";
 import { openRepository } from "../hub/open.ts";
-import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
+import { type HubOptions, splitHubOptions } from "../hub/repository.ts";
+import { unnamedLabels } from "./class_labels.ts";
 import { COMMON_FIELDS, CONSUMED_KEYS, DTYPE_ALIASES, KNOWN_EXTRAS, ROPE_KEYS } from "./common_fields.ts";
-import {
-  type ConfigDict,
-  type Field,
-  type FieldTable,
-  fieldError,
-  integer,
-  isRecord,
-  LIMITS,
-} from "./config_fields.ts";
+import type { ConfigDict, FieldTable } from "./config_fields.ts";
 import { asConfigDict, inFile, partFor, readJsonFile } from "./config_files.ts";
-import { cloneJson, equalJson, pythonJson } from "./config_json.ts";
-import { checkEmbedDim, checkLayerTypes, warnOfTokenIds } from "./config_validation.ts";
-import { GENERATION_DEFAULTS } from "./generation_defaults.ts";
+import { cloneJson, pythonJson } from "./config_json.ts";
+import { override, refuseUnused } from "./config_overrides.ts";
+import {
+  checkEmbedDim,
+  checkLayerTypes,
+  checkProblemType,
+  refuseGenerationSettings,
+  refuseLayerSettings,
+  warnOfTokenIds,
+} from "./config_validation.ts";
+import { differing, isFloatAt } from "./config_writing.ts";
+import { keepKey } from "./custom_keys.ts";
+import { DeclaredFields, undeclared, unknownField } from "./declared_fields.ts";
 import {
   foldRopeParameters,
-  ROPE_INTEGERS,
   type RopeContext,
   type RopeParameters,
   validateRopeParameters,
 } from "./rope_parameters.ts";
 import { checkSaveOptions, saveTextFile, saveTextFileAt } from "./save_file.ts";
-import { type ConfigClass, createSubConfig, type SubConfigSpec, type UnknownFields } from "./sub_config.ts";
+import { type ConfigClass, createSubConfigs, type SubConfigSpec, type UnknownFields } from "./sub_config.ts";
 
 /** The version whose files these configs read and write. */
 export const TRANSFORMERS_VERSION = "5.23.0";
@@ -49,13 +49,11 @@ export interface ConfigJsonOptions {
  * a property that refuses what the field does not accept. Keys that no table declares are kept as they are, and
  * written back.
  */
-export class PreTrainedConfig {
+export class PreTrainedConfig extends DeclaredFields {
   static readonly model_type: string = "";
   /** The key under which a larger config holds one of this class. */
   static readonly base_config_key: string = "";
-  /** Other names of fields: `image_token_id` for `image_token_index`. */
-  static readonly attribute_map: Readonly<Record<string, string>> = {};
-  static readonly fields: FieldTable = COMMON_FIELDS;
+  static override readonly fields: FieldTable = COMMON_FIELDS;
   static readonly sub_configs_defaults: Readonly<Record<string, SubConfigSpec>> = {};
   static readonly default_rope_type: string = "default";
 
@@ -70,7 +68,6 @@ export class PreTrainedConfig {
   declare label2id: Record<string, number> | null;
   declare problem_type: string | null;
 
-  #values = new Map<string, unknown>();
   #outputAttentions = false;
   #keepUnknown: boolean;
   /** Where the config came from, as the user named it. */
@@ -81,26 +78,19 @@ export class PreTrainedConfig {
    * @throws OptionError naming the field that is not known, or whose value cannot be
    */
   constructor(values: ConfigDict = {}, { keep_unknown = false }: UnknownFields = {}) {
-    if (!isRecord(values)) {
-      throw new OptionError(`${new.target.name} takes one object of fields`, { got: values });
-    }
-    const { fields, attribute_map } = new.target;
+    super(values);
     this.#keepUnknown = keep_unknown;
-    for (const [name, field] of Object.entries(fields)) this.#declare(name, field, values[name]);
-    for (const [alias, name] of Object.entries(attribute_map)) this.#declareAlias(alias, name, values[alias]);
-    const rest = Object.entries(values).filter(
-      ([key]) => !Object.hasOwn(fields, key) && !Object.hasOwn(attribute_map, key),
-    );
-    this.__post_init__(Object.fromEntries(rest));
+    this.__post_init__(undeclared(new.target, values));
     this.validate();
   }
 
   /** Fills what depends on other fields. `rest` are the keys that no table declares. */
   protected __post_init__(rest: ConfigDict): void {
-    this.#initSubConfigs();
+    createSubConfigs(this, this.#cls.sub_configs_defaults, { keep_unknown: this.#keepUnknown });
     if (typeof rest.torch_dtype === "string") this.dtype ??= rest.torch_dtype;
     if (this.dtype !== null) this.dtype = DTYPE_ALIASES[this.dtype] ?? this.dtype;
-    this.#initLabels(rest.num_labels);
+    if (this.id2label === null) this.num_labels = (rest.num_labels as number | undefined) ?? 2;
+    checkProblemType(this);
     const consumed = [...CONSUMED_KEYS];
     if ("rope_parameters" in this) {
       this.convert_rope_params_to_dict(rest);
@@ -109,30 +99,12 @@ export class PreTrainedConfig {
     const name = typeof rest._name_or_path === "string" ? rest._name_or_path : (rest.name_or_path ?? "");
     this.#keep("_name_or_path", String(name));
     if (rest.output_attentions === true) this.#outputAttentions = true;
-    this.#refuse(rest);
+    refuseLayerSettings(rest);
     for (const [key, value] of Object.entries(rest)) {
       if (consumed.includes(key)) continue;
-      if (!this.#keepUnknown && !KNOWN_EXTRAS.includes(key)) throw this.#unknownField(key, consumed);
+      if (!this.#keepUnknown && !KNOWN_EXTRAS.includes(key)) throw unknownField(this.#cls, key, consumed);
       this.#keep(key, cloneJson(value));
     }
-  }
-
-  /** Layers of different shapes exist in Transformers; no model here has them. */
-  #refuse(rest: ConfigDict): void {
-    if ((rest.per_layer_config ?? null) === null) return;
-    throw new UnsupportedError("per_layer_config: layers with settings of their own are not supported", {
-      where: "per_layer_config",
-    });
-  }
-
-  #unknownField(key: string, consumed: readonly string[]): OptionError {
-    const { fields, attribute_map, name } = this.#cls;
-    const near = nearest(key, [...Object.keys(fields), ...Object.keys(attribute_map), ...consumed]);
-    const hint = near === undefined ? "" : ` Did you mean '${near}'?`;
-    return new OptionError(
-      `${key}: unknown option of ${name}.${hint} (${name}.from_dict keeps fields that it does not know.)`,
-      { where: key },
-    );
   }
 
   get #cls(): ConfigClass {
@@ -207,13 +179,7 @@ export class PreTrainedConfig {
   }
 
   set num_labels(count: number) {
-    if (this.num_labels === count) return;
-    if (!integer(null, 0, LIMITS.labels).accepts(count)) {
-      throw fieldError("num_labels", integer(null, 0, LIMITS.labels), count);
-    }
-    const names = Array.from({ length: count }, (_, i) => `LABEL_${i}`);
-    this.id2label = Object.fromEntries(names.map((name, i) => [String(i), name]));
-    this.label2id = Object.fromEntries(names.map((name, i) => [name, i]));
+    if (this.num_labels !== count) Object.assign(this, unnamedLabels(count));
   }
 
   /**
@@ -280,7 +246,7 @@ export class PreTrainedConfig {
   }
 
   /** Everything, as plain JSON. */
-  to_dict(): Record<string, unknown> {
+  override to_dict(): Record<string, unknown> {
     const out: Record<string, unknown> = {};
     for (const [key, value] of Object.entries(this)) {
       const copy = cloneJson(value);
@@ -295,16 +261,15 @@ export class PreTrainedConfig {
 
   /** What differs from the defaults that all configs share; a class's own fields are always there. */
   to_diff_dict(): Record<string, unknown> {
-    const common = new PreTrainedConfig().to_dict();
-    const out = this.#diff(common);
+    const out = differing(this, this.to_dict(), new PreTrainedConfig().to_dict());
     out.transformers_version = TRANSFORMERS_VERSION;
     delete out._name_or_path;
     return out;
   }
 
   to_json_string({ use_diff = true }: ConfigJsonOptions = {}): string {
-    const isFloat = (path: readonly string[]): boolean => this.#isFloat(path);
-    return pythonJson(use_diff ? this.to_diff_dict() : this.to_dict(), isFloat);
+    const values = use_diff ? this.to_diff_dict() : this.to_dict();
+    return pythonJson(values, (path) => isFloatAt(this, path));
   }
 
   /** Writes the JSON to a file, whole or not at all. */
@@ -319,16 +284,7 @@ export class PreTrainedConfig {
    */
   async save_pretrained(save_directory: string, options: { push_to_hub?: false } = {}): Promise<void> {
     checkSaveOptions(`${this.constructor.name}.save_pretrained`, options);
-    const strays = Object.keys(GENERATION_DEFAULTS).filter((key) => {
-      if (key === "use_cache" || key in this.#cls.fields) return false;
-      return ((this as unknown as Record<string, unknown>)[key] ?? null) !== null;
-    });
-    if (strays.length > 0) {
-      throw new OptionError(
-        `Generation settings are on the model's config: ${strays.join(", ")}. Set them on model.generation_config instead.`,
-        { where: strays[0] },
-      );
-    }
+    refuseGenerationSettings(this, this.#cls.fields);
     this.validate();
     await saveTextFile(save_directory, CONFIG_NAME, this.to_json_string());
   }
@@ -394,51 +350,16 @@ export class PreTrainedConfig {
     name: string,
     options: ConfigFromPretrainedOptions = {},
   ): Promise<[ConfigDict, Record<string, unknown>]> {
-    const entries = Object.entries(options).filter(([key]) => key !== "return_unused_kwargs");
-    const hub = Object.fromEntries(entries.filter(([key]) => HUB_OPTIONS.includes(key))) as HubOptions;
-    const rest = Object.fromEntries(entries.filter(([key]) => !HUB_OPTIONS.includes(key)));
+    const { return_unused_kwargs: _, ...given } = options;
+    const [hub, rest] = splitHubOptions(given);
     if (name.endsWith(".json")) return [await readJsonFile(name), rest];
     const repository = await openRepository(name, hub);
     return [asConfigDict(await repository.json(CONFIG_NAME), CONFIG_NAME), rest];
   }
 
-  #declare(name: string, field: Field, given: unknown): void {
-    Object.defineProperty(this, name, {
-      enumerable: true,
-      configurable: true,
-      get: () => this.#values.get(name),
-      set: (value: unknown) => {
-        if (!field.accepts(value)) throw fieldError(name, field, value);
-        this.#values.set(name, value);
-      },
-    });
-    if (given === undefined) this.#values.set(name, cloneJson(field.default));
-    else
-      (this as unknown as Record<string, unknown>)[name] =
-        given instanceof PreTrainedConfig ? given : cloneJson(given);
-  }
-
-  #declareAlias(alias: string, name: string, given: unknown): void {
-    const self = this as unknown as Record<string, unknown>;
-    Object.defineProperty(this, alias, {
-      enumerable: false,
-      configurable: true,
-      get: () => self[name],
-      set: (value: unknown) => {
-        self[name] = value;
-      },
-    });
-    if (given !== undefined) self[alias] = given;
-  }
-
   /** Keeps an undeclared key as a plain property. It must not hide what the class has under that name. */
   #keep(key: string, value: unknown): void {
-    if (key in PreTrainedConfig.prototype || key === "__proto__") {
-      throw new OptionError(`${this.constructor.name}: '${key}' cannot be the name of a field`, {
-        where: key,
-      });
-    }
-    Object.defineProperty(this, key, { value, enumerable: true, configurable: true, writable: true });
+    keepKey(this, key, value, { cls: PreTrainedConfig, noun: "field" });
   }
 
   #assign(key: string, value: unknown): void {
@@ -446,66 +367,4 @@ export class PreTrainedConfig {
     if (settable || Object.hasOwn(this, key)) (this as unknown as Record<string, unknown>)[key] = value;
     else this.#keep(key, value);
   }
-
-  #initSubConfigs(): void {
-    const self = this as unknown as Record<string, unknown>;
-    for (const [key, spec] of Object.entries(this.#cls.sub_configs_defaults)) {
-      if (self[key] instanceof PreTrainedConfig) continue;
-      const options = { keep_unknown: this.#keepUnknown };
-      self[key] = createSubConfig(key, spec, self[key] as ConfigDict | null, options);
-    }
-  }
-
-  #initLabels(count: unknown): void {
-    if (this.id2label === null) this.num_labels = (count as number | undefined) ?? 2;
-    if (this.problem_type === "single_label_classification" && this.num_labels === 1) {
-      throw new OptionError('problem_type: "single_label_classification" needs num_labels above 1', {
-        where: "problem_type",
-      });
-    }
-  }
-
-  #diff(common: Record<string, unknown>): Record<string, unknown> {
-    const out: Record<string, unknown> = {};
-    const parts = this as unknown as Record<string, unknown>;
-    for (const [key, value] of Object.entries(this.to_dict())) {
-      const part = parts[key];
-      if (part instanceof PreTrainedConfig) {
-        out[key] = part.#diff(common);
-        delete (out[key] as Record<string, unknown>).transformers_version;
-      } else if (!Object.hasOwn(common, key) || !equalJson(value, common[key])) out[key] = value;
-    }
-    return out;
-  }
-
-  #isFloat(path: readonly string[]): boolean {
-    const [key, ...below] = path;
-    if (key === undefined) return false;
-    const part = (this as unknown as Record<string, unknown>)[key];
-    if (part instanceof PreTrainedConfig) return part.#isFloat(below);
-    if (key === "rope_parameters") return below.length > 0 && !ROPE_INTEGERS.includes(below[0]);
-    return below.length === 0 && this.#cls.fields[key]?.float === true;
-  }
-}
-
-/** Sets what a caller wants otherwise than the JSON has it. Gives back what is no field. */
-function override(config: PreTrainedConfig, overrides: ConfigDict): Record<string, unknown> {
-  const unused: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(overrides)) {
-    const current = (config as unknown as Record<string, unknown>)[key];
-    if ((key === "dtype" || key === "torch_dtype") && value === "auto") continue;
-    if (!(key in config) || typeof current === "function") unused[key] = value;
-    else if (current instanceof PreTrainedConfig && isRecord(value) && !(value instanceof PreTrainedConfig)) {
-      const part = current.constructor as ConfigClass;
-      config.update({ [key]: new part({ ...current.to_dict(), ...value }, { keep_unknown: true }) });
-    } else config.update({ [key]: value });
-  }
-  config.validate();
-  return unused;
-}
-
-/** @throws OptionError naming the option that is no field, and the nearest one */
-function refuseUnused(config: PreTrainedConfig, unused: Record<string, unknown>): void {
-  const { attribute_map } = config.constructor as ConfigClass;
-  checkOptions(config.constructor.name, unused, [...Object.keys(config), ...Object.keys(attribute_map)]);
 }

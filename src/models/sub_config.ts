@@ -1,6 +1,7 @@
 import { OptionError } from "../base/errors.ts";
 import type { ConfigDict } from "./config_fields.ts";
 import type { PreTrainedConfig } from "./configuration_utils.ts";
+import { DeclaredFields } from "./declared_fields.ts";
 
 /** A part of a config that is a config itself. */
 export interface SubConfigSpec {
@@ -27,8 +28,20 @@ export type ConfigClass<T extends PreTrainedConfig = PreTrainedConfig> = (new (
 ) => T) &
   Omit<typeof PreTrainedConfig, "prototype">;
 
-/** The config of one part, from its JSON. */
-export function createSubConfig(
+/** Makes configs of those parts of `owner` that are still JSON, or null. */
+export function createSubConfigs(
+  owner: object,
+  specs: Readonly<Record<string, SubConfigSpec>>,
+  options: UnknownFields,
+): void {
+  const parts = owner as Record<string, unknown>;
+  for (const [key, spec] of Object.entries(specs)) {
+    if (parts[key] instanceof DeclaredFields) continue;
+    parts[key] = createSubConfig(key, spec, parts[key] as ConfigDict | null, options);
+  }
+}
+
+function createSubConfig(
   key: string,
   spec: SubConfigSpec,
   given: ConfigDict | null,

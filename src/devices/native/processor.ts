@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { OptionError } from "../../base/errors.ts";
-import { nearest } from "../../base/options.ts";
+import { didYouMean } from "../../base/options.ts";
 import { avx2, avx512, type Target } from "../../codegen/target.ts";
 import { cpuidCode, linuxSyscallCode, xgetbvCode } from "../../codegen/x64/entry.ts";
 import type { CodeMemory } from "./code.ts";
@@ -34,9 +34,8 @@ export function cpuLevel(value: string | undefined): CpuLevel {
   if (value === undefined || value === "") return "amx";
   const level = CPU_LEVELS.find((name) => name === value);
   if (level) return level;
-  const near = nearest(value, CPU_LEVELS);
   throw new OptionError(
-    `LLAVA_CPU is '${value}', but only ${CPU_LEVELS.join(", ")} are known.${near ? ` Did you mean '${near}'?` : ""}`,
+    `LLAVA_CPU is '${value}', but only ${CPU_LEVELS.join(", ")} are known.${didYouMean(value, CPU_LEVELS)}`,
     { where: "LLAVA_CPU", expected: CPU_LEVELS, got: value },
   );
 }

@@ -1,7 +1,7 @@
 import { Callable } from "../../base/callable.ts";
 import { UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
-import { HUB_OPTIONS, type HubOptions } from "../../hub/repository.ts";
+import { type HubOptions, splitHubOptions } from "../../hub/repository.ts";
 import { RawImage } from "../../image/raw_image.ts";
 import { type NestedNumbers, Tensor } from "../../tensor/tensor.ts";
 import { cloneJson, pythonJson } from "../config_json.ts";
@@ -234,9 +234,7 @@ export abstract class BaseImageProcessor<
     options: ImageProcessorFromPretrained = {},
   ): Promise<[Record<string, unknown>, Record<string, unknown>]> {
     const { image_processor_filename, ...others } = options;
-    const entries = Object.entries(others);
-    const hub: HubOptions = Object.fromEntries(entries.filter(([name]) => HUB_OPTIONS.includes(name)));
-    const rest = Object.fromEntries(entries.filter(([name]) => !HUB_OPTIONS.includes(name)));
+    const [hub, rest] = splitHubOptions(others);
     return [await readImageProcessorDict(name_or_path, hub, image_processor_filename), rest];
   }
 

@@ -1,7 +1,7 @@
 import { CheckpointError, OptionError, UnsupportedError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options.ts";
 import { openRepository } from "../../hub/open.ts";
-import { HUB_OPTIONS, type HubOptions, type Repository } from "../../hub/repository.ts";
+import { HUB_OPTIONS, type HubOptions, type Repository, splitHubOptions } from "../../hub/repository.ts";
 import { TextTokenizer } from "../../text/text_tokenizer.ts";
 import { readTokenizerFiles, TOKENIZER_CONFIG_FILE } from "./tokenizer_files.ts";
 import { TOKENIZER_SETTINGS, type TokenizerInit, type TokenizerSettings } from "./tokenizer_init.ts";
@@ -45,11 +45,9 @@ export function splitOptions(
       where: "trust_remote_code",
     });
   }
-  const entries = Object.entries(rest).filter(([, value]) => value !== undefined);
-  return {
-    hub: Object.fromEntries(entries.filter(([name]) => HUB_OPTIONS.includes(name))),
-    settings: Object.fromEntries(entries.filter(([name]) => !HUB_OPTIONS.includes(name))),
-  };
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const [hub, settings] = splitHubOptions(Object.fromEntries(given));
+  return { hub, settings };
 }
 
 /** Opens a checkpoint and makes a tokenizer of its files. */
