@@ -2,10 +2,10 @@ import { OptionError } from "../../base/errors.ts";
 import { allocate, fromFloat32, type TypedArray, toFloat32, viewBytes } from "../../tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../tensor/tensor.ts";
 import { type Spec, Value, type WeightDType, type WeightSource } from "../device.ts";
-import type { HostArrays, KernelInputs } from "../kernel.ts";
 import { lastUses } from "../liveness.ts";
 import { nextTurn, TURN } from "../next_turn.ts";
-import { type Command, type Recording, RecordingDevice } from "../recording_device.ts";
+import { type Recording, RecordingDevice } from "../recording_device.ts";
+import { runReference } from "../run_reference.ts";
 
 /**
  * Plain TypeScript: runs each kernel's `reference` form, one after the other, on the calling thread. Slow; it defines
@@ -96,10 +96,4 @@ export class ReferenceDevice extends RecordingDevice {
       `a value of shape [${value.shape}] is used after its end: what a step makes ends with it, unless it is kept`,
     );
   }
-}
-
-function runReference({ kernel, inputs, params, output }: Command, find: (value: Value) => Tensor): void {
-  const arrays: Record<string, Tensor> = { y: find(output) };
-  for (const [name, value] of Object.entries(inputs)) if (value) arrays[name] = find(value);
-  kernel.reference(arrays as HostArrays<KernelInputs>, params);
 }

@@ -7,10 +7,15 @@ const CHUNK = 2 ** 22;
 /** Every block begins at a multiple of this: a line of the cache. */
 const ALIGN = 64;
 
-/** A piece of memory that lives until it is freed. */
-export interface Block {
+/** Where numbers begin. */
+export interface Spot {
   readonly region: Region;
+  /** In bytes. */
   readonly offset: number;
+}
+
+/** A piece of memory that lives until it is freed. */
+export interface Block extends Spot {
   /** Bytes that were asked for. */
   readonly bytes: number;
   readonly address: number;

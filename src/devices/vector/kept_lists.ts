@@ -1,39 +1,46 @@
 import type { Value } from "../device.ts";
 import { CommandList, type WrittenList } from "./command_list.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, Region } from "./machine.ts";
 import { type Outline, sameMarks } from "./outline.ts";
+import type { Offsets } from "./places.ts";
 
 /** Steps that take turns: those of one row and of each number of rows that sequences come and go with, of prompts, of drafts. */
 const LISTS = 32;
 
-/** A list that stands in memory, and the step that it was written for. */
-export interface KeptList<P> {
+/** The step that a list is written for. */
+interface Step {
   readonly marks: Outline["marks"];
+  /** What the step's own Values lie in. */
+  readonly memory: Region;
+  /** Where they are there, as the outline numbers them, in bytes. */
+  readonly offsets: readonly (number | undefined)[];
+}
+
+/** A list that stands in memory, and the step that it was written for. */
+export interface KeptList extends Step {
   readonly written: WrittenList;
-  /** Where the numbers of the step's Values are, as the outline numbers them. */
-  readonly places: readonly (P | undefined)[];
 }
 
 /** Its memory, and what stands there now. */
-interface Slot<P> {
+interface Slot {
   readonly list: CommandList;
-  kept?: KeptList<P> | undefined;
+  kept?: KeptList | undefined;
 }
 
 /**
  * Lists of commands of the latest steps. To decode a token is to compute the same as for the one before, with other
  * numbers in the same places: the list is written once, and run again as long as all that it was made from is the same.
  */
-export class KeptLists<P> {
+export class KeptLists {
   /** The latest first. */
-  readonly #slots: Slot<P>[];
+  readonly #slots: Slot[];
 
   constructor(machine: Machine) {
     this.#slots = Array.from({ length: LISTS }, () => ({ list: new CommandList(machine) }));
   }
 
   /** The list of a step with these marks. */
-  find(marks: Outline["marks"]): KeptList<P> | undefined {
+  find(marks: Outline["marks"]): KeptList | undefined {
     const slot = this.#slots.find(({ kept }) => kept && sameMarks(kept.marks, marks));
     if (slot) this.#toFront(slot);
     return slot?.kept;
@@ -45,17 +52,12 @@ export class KeptLists<P> {
    * @param append fills the list
    * @param chain as `CommandList.write` takes it
    */
-  write(
-    marks: Outline["marks"],
-    places: KeptList<P>["places"],
-    append: (list: CommandList) => void,
-    chain?: number,
-  ): KeptList<P> {
+  write(step: Step, append: (list: CommandList) => void, chain?: number): KeptList {
     const slot = this.#slots[LISTS - 1];
     slot.kept = undefined;
     slot.list.clear();
     append(slot.list);
-    const kept = { marks, places, written: slot.list.write(chain) };
+    const kept = { ...step, written: slot.list.write(chain) };
     slot.kept = kept;
     this.#toFront(slot);
     return kept;
@@ -74,8 +76,18 @@ export class KeptLists<P> {
     for (const { list } of this.#slots) list.free();
   }
 
-  #toFront(slot: Slot<P>): void {
+  #toFront(slot: Slot): void {
     this.#slots.splice(this.#slots.indexOf(slot), 1);
     this.#slots.unshift(slot);
   }
+}
+
+/** Where a step that a list fits has its Values. */
+export function offsetsOf({ offsets }: KeptList, { numbers }: Outline): Offsets {
+  return {
+    get: (value) => {
+      const number = numbers.get(value);
+      return number === undefined ? undefined : offsets[number];
+    },
+  };
 }

@@ -1,7 +1,9 @@
+import { rowsOfPanels } from "../../codegen/panels.ts";
+import { type TypedArray, viewBytes } from "../../tensor/dtype.ts";
 import type { Value } from "../device.ts";
-import { type Block, Heap } from "./heap.ts";
+import { type Block, Heap, type Spot } from "./heap.ts";
 import type { Machine, Region } from "./machine.ts";
-import { storedBytes } from "./sizes.ts";
+import { matrixOf, storedBytes } from "./sizes.ts";
 
 /** Values that outlive steps, and where their numbers are: weights, caches, features. Views are not among them. */
 export class LivingValues {
@@ -41,11 +43,19 @@ export class LivingValues {
   }
 
   /** Lets a Value that a step has made live on: copies its numbers from where the step has them. */
-  keep(value: Value, { region, offset }: Pick<Block, "region" | "offset">): void {
+  keep(value: Value, { region, offset }: Spot): void {
     if (this.#blocks.has(value)) return;
     const block = this.allocate(value);
     // The window is made last, as it is right only until memory is allocated.
     block.region.write(block.offset, region.array(Uint8Array, offset, block.bytes));
+  }
+
+  /** The numbers of a weight [N, ...] that lies in panels there, row after row: a copy. */
+  rows(value: Value, { region, offset }: Spot): TypedArray {
+    const { target } = this.#machine;
+    const { dtype, shape } = value;
+    const panels = region.array(Uint8Array, offset, storedBytes(value, target));
+    return rowsOfPanels(target, dtype, ...matrixOf(shape), viewBytes(dtype, panels));
   }
 
   /** Ends a Value. Tells whether it lived. */

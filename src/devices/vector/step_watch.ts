@@ -3,6 +3,7 @@ import { sizeOf } from "../../tensor/tensor.ts";
 import type { Value } from "../device.ts";
 import type { Command, Recording } from "../recording_device.ts";
 import type { CommandTimes, ListTimes, StepTimes } from "../step_times.ts";
+import type { WrittenList } from "./command_list.ts";
 
 /** Collects where the time of one step goes. */
 export class StepWatch {
@@ -19,25 +20,19 @@ export class StepWatch {
   }
 
   /**
-   * A list of commands has been run.
+   * A list of commands has been run. What was computed tile by tile behind the one before has one time with it.
    *
-   * @param owners the kernel that each command belongs to
-   * @param behind whether it was computed tile by tile behind the one before: their times are one
    * @param begin when it was handed over
    */
-  list(
-    owners: readonly Command[],
-    behind: readonly boolean[],
-    { wake, back, worked, waited }: ListTimes,
-    begin: number,
-  ): void {
+  list({ owners, behind }: WrittenList, { wake, back, worked, waited }: ListTimes, begin: number): void {
     this.#wake += wake;
     this.#back += back;
     this.#computed += performance.now() - begin;
-    for (const [i, owner] of owners.entries()) {
+    const commands = owners.map((owner) => this.#recording.commands[owner]);
+    for (const [i, command] of commands.entries()) {
       // A kernel of two programs counts once.
-      const whole = owners[i + 1] !== owner;
-      const times = timesOf(owner, worked[i], waited[i], whole);
+      const whole = commands[i + 1] !== command;
+      const times = timesOf(command, worked[i], waited[i], whole);
       const before = behind[i] ? this.#commands.pop() : undefined;
       this.#commands.push(before ? together(before, times) : times);
     }

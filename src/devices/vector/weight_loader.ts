@@ -24,8 +24,8 @@ export class WeightLoader {
   readonly #alone: Alone;
 
   /**
-   * @param run lays weights out in panels; it is called inside of `alone` only
-   * @param alone may throw where the device cannot be used any more
+   * @param run is called inside of `alone` only
+   * @param alone throws where the device cannot be used any more
    */
   constructor(machine: Machine, living: LivingValues, run: RunProgram, alone: Alone) {
     this.#machine = machine;
