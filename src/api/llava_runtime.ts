@@ -156,14 +156,14 @@ export class LlavaRuntime {
     const keyColumns = batch.sequences.map(({ row, columns, blind }) =>
       blind ? [] : [...(packed ? [] : caches.columns(row)), ...columns.map((c) => before + c)],
     );
-    await KVCache.prepare(
-      owners,
-      batch.sequences.map(({ columns }) => columns.length),
-    );
     const reads = new Reads();
     let collect: () => PassResult = () => ({});
     try {
-      const tensors = await this.device.step(
+      await KVCache.prepare(
+        owners,
+        batch.sequences.map(({ columns }) => columns.length),
+      );
+      reads.tensors = await this.device.step(
         () => {
           const segments = batch.sequences.map(({ positions, blind }, s) => ({
             cache: owners[s],
@@ -181,7 +181,6 @@ export class LlavaRuntime {
         },
         { signal: options.signal, prompt: !(before > 0 && batch.length === 1) },
       );
-      reads.tensors = tensors;
     } catch (error) {
       for (const [s, cache] of owners.entries()) cache.crop(lengths[s]);
       throw error;

@@ -253,7 +253,10 @@ export class KVCache {
     });
     const fresh = await pool.take(copying.length);
     const copies = copying.map((cache, i) => ({ from: cache.#pages[cache.#lastPage], to: fresh[i] }));
-    await pool.copy(copies.filter((_, i) => !copying[i].#adopted));
+    await pool.copy(copies.filter((_, i) => !copying[i].#adopted)).catch((error) => {
+      for (const page of fresh) pool.release(page);
+      throw error;
+    });
     for (const [i, cache] of copying.entries()) cache.#moveTo(copies[i]);
     for (const [i, cache] of caches.entries()) {
       [cache.#own, cache.#adopted] = [true, false];

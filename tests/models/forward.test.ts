@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration, LlavaModel } from "../../src/api/modeling_llava.ts";
 import { OptionError } from "../../src/base/errors.ts";
+import { DynamicCache } from "../../src/nn/dynamic_cache.ts";
+import { PagePool } from "../../src/nn/kv_cache.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { CHECKPOINTS, Expected, expectClose, folderOf, LAYOUTS, type Pictures } from "./expected.ts";
 
@@ -133,4 +135,29 @@ describe.each(CHECKPOINTS)("forward of %s", (checkpoint) => {
       /Image features and image tokens do not match/,
     );
   });
+});
+
+test("a pass that finds no room for its last row leaves nothing behind", async () => {
+  const model = await LlavaForConditionalGeneration.from_pretrained(folderOf("hub-f32"));
+  const take = PagePool.prototype.take;
+  const held: (() => number)[] = [];
+  const taking = vi.spyOn(PagePool.prototype, "take").mockImplementation(function (this: PagePool, n) {
+    held.push(() => this.used);
+    // Padding whose loss is counted, and one row, have taken theirs.
+    if (this.used === 2) throw new RangeError("out of memory");
+    return take.call(this, n);
+  });
+  const rows = [
+    [0, 5, 6],
+    [7, 8, 9],
+  ];
+  const past_key_values = new DynamicCache();
+  const attention_mask = rows.map((row) => row.map(Math.sign));
+  await expect(model({ input_ids: rows, attention_mask, labels: rows, past_key_values })).rejects.toThrow(
+    "out of memory",
+  );
+  taking.mockRestore();
+  expect(held[0]()).toBe(0);
+  expect(past_key_values.get_seq_length()).toBe(0);
+  await model.dispose();
 });

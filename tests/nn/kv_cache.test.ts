@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { OptionError } from "../../src/base/errors.ts";
 import type { Spec, Value } from "../../src/devices/device.ts";
 import { ReferenceDevice } from "../../src/devices/reference/reference_device.ts";
@@ -410,6 +410,20 @@ describe("the pool", () => {
     third.dispose();
     first.dispose();
     expect(lab.pool.used).toBe(0);
+  });
+
+  test("loses no page where one cannot be copied", async () => {
+    const lab = new Lab();
+    const cache = lab.cache();
+    await lab.append(cache, tokens(0, 100));
+    const copy = cache.clone();
+    const step = vi.spyOn(lab.device, "step").mockRejectedValueOnce(new RangeError("out of memory"));
+    await expect(copy.prepare(1)).rejects.toThrow("out of memory");
+    step.mockRestore();
+    expect(lab.pool.used).toBe(2);
+    await lab.append(copy, [500]);
+    await lab.expectHeld(copy, [...tokens(0, 100), 500]);
+    await lab.expectHeld(cache, tokens(0, 100));
   });
 
   test("keeps count through any course of events", async () => {
