@@ -63,10 +63,10 @@ export {
   GenerationConfig,
   type GenerationFromPretrainedOptions,
   type GenerationJsonOptions,
-  type GenerationMode,
-  type GenerationSettings,
 } from "./generation/configuration_utils.ts";
 export type { GenerateOptions } from "./generation/generate_options.ts";
+export type { GenerationSettings } from "./generation/generation_fields.ts";
+export type { GenerationMode } from "./generation/generation_mode.ts";
 export { GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput } from "./generation/generation_output.ts";
 export type { JSONSchema } from "./generation/grammar/schema_keywords.ts";
 export {

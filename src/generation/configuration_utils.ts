@@ -1,123 +1,37 @@
-import { warnOnce } from "../base/env.ts";
 import { CheckpointError, OptionError } from "../base/errors.ts";
 import { checkOptions, unknownOption } from "../base/options.ts";
 import { openRepository } from "../hub/open.ts";
-import { HUB_OPTIONS, type HubOptions } from "../hub/repository.ts";
-import { type ConfigDict, fieldError, isRecord } from "../models/config_fields.ts";
+import { type HubOptions, splitHubOptions } from "../hub/repository.ts";
+import { type ConfigDict, isRecord } from "../models/config_fields.ts";
 import { asConfigDict, inFile } from "../models/config_files.ts";
 import { cloneJson, pythonJson } from "../models/config_json.ts";
 import { PreTrainedConfig, TRANSFORMERS_VERSION } from "../models/configuration_utils.ts";
+import { keepKey } from "../models/custom_keys.ts";
 import { checkSaveOptions, saveTextFile, saveTextFileAt } from "../models/save_file.ts";
-import { GENERATE_ARGUMENTS, GENERATION_FIELDS } from "./generation_fields.ts";
-import { minorIssues, refuseContradictions } from "./generation_validation.ts";
-import type { SequenceBias } from "./logits_process/bias.ts";
+import {
+  EXTRA_OUTPUTS,
+  GENERATE_ARGUMENTS,
+  GENERATION_FIELDS,
+  type GenerationSettings,
+  isFloatIn,
+} from "./generation_fields.ts";
+import { type GenerationMode, generationMode } from "./generation_mode.ts";
+import {
+  checkFields,
+  minorIssues,
+  misplaced,
+  refuseContradictions,
+  reportIssues,
+} from "./generation_validation.ts";
 import {
   BaseWatermarkingConfig,
   type SynthIDTextWatermarkingConfig,
-  type SynthIDTextWatermarkingOptions,
   type WatermarkingConfig,
-  type WatermarkingOptions,
   watermarkingConfig,
 } from "./watermarking_config.ts";
 
 const GENERATION_CONFIG_NAME = "generation_config.json";
 const METADATA_FIELDS = ["_from_model_config", "transformers_version"];
-const EXTRA_OUTPUTS = [
-  "output_attentions",
-  "output_hidden_states",
-  "output_scores",
-  "output_logits",
-] as const;
-
-/** How `generate` goes about it. */
-export type GenerationMode =
-  | "contrastive_search"
-  | "greedy_search"
-  | "sample"
-  | "assisted_generation"
-  | "dola_generation"
-  | "beam_search"
-  | "beam_sample"
-  | "constrained_beam_search"
-  | "group_beam_search";
-
-/** Settings of `generate`. Null or absent: the global default. */
-export interface GenerationSettings {
-  max_length?: number | null;
-  max_new_tokens?: number | null;
-  min_length?: number | null;
-  min_new_tokens?: number | null;
-  early_stopping?: boolean | "never" | null;
-  /** Seconds. */
-  max_time?: number | null;
-  stop_strings?: string | string[] | null;
-  do_sample?: boolean | null;
-  num_beams?: number | null;
-  use_mtp?: boolean | null;
-  use_cache?: boolean | null;
-  cache_implementation?: string | null;
-  cache_config?: Record<string, unknown> | null;
-  max_cache_len?: number | null;
-  temperature?: number | null;
-  top_k?: number | null;
-  top_p?: number | null;
-  min_p?: number | null;
-  top_h?: number | null;
-  typical_p?: number | null;
-  epsilon_cutoff?: number | null;
-  eta_cutoff?: number | null;
-  repetition_penalty?: number | null;
-  encoder_repetition_penalty?: number | null;
-  length_penalty?: number | null;
-  no_repeat_ngram_size?: number | null;
-  bad_words_ids?: number[][] | null;
-  renormalize_logits?: boolean | null;
-  forced_bos_token_id?: number | null;
-  forced_eos_token_id?: number | number[] | null;
-  remove_invalid_values?: boolean | null;
-  /** `[start, factor]`: from `start` tokens past the prompt, the end grows likelier by `factor` a token. */
-  exponential_decay_length_penalty?: [number, number] | null;
-  suppress_tokens?: number[] | null;
-  begin_suppress_tokens?: number[] | null;
-  sequence_bias?: SequenceBias | null;
-  token_healing?: boolean | null;
-  guidance_scale?: number | null;
-  watermarking_config?: BaseWatermarkingConfig | WatermarkingOptions | SynthIDTextWatermarkingOptions | null;
-  num_return_sequences?: number | null;
-  output_attentions?: boolean | null;
-  output_hidden_states?: boolean | null;
-  output_scores?: boolean | null;
-  output_logits?: boolean | null;
-  return_dict_in_generate?: boolean | null;
-  pad_token_id?: number | null;
-  bos_token_id?: number | null;
-  eos_token_id?: number | number[] | null;
-  encoder_no_repeat_ngram_size?: number | null;
-  decoder_start_token_id?: number | number[] | null;
-  is_assistant?: boolean | null;
-  num_assistant_tokens?: number | null;
-  num_assistant_tokens_schedule?: string | null;
-  assistant_confidence_threshold?: number | null;
-  prompt_lookup_num_tokens?: number | null;
-  max_matching_ngram_size?: number | null;
-  assistant_early_exit?: number | null;
-  assistant_lookbehind?: number | null;
-  target_lookbehind?: number | null;
-  assistant_ensemble_weight?: number | null;
-  speculation_type?: string | null;
-  compile_config?: unknown;
-  disable_compile?: boolean | null;
-  continuous_batching_config?: unknown;
-  low_memory?: boolean | null;
-  penalty_alpha?: number | null;
-  dola_layers?: unknown;
-  diversity_penalty?: number | null;
-  num_beam_groups?: number | null;
-  constraints?: unknown;
-  force_words_ids?: unknown;
-  prefill_chunk_size?: number | null;
-  transformers_version?: string | null;
-}
 
 /** Options of `GenerationConfig.from_pretrained`: where to look, and settings that override the file's. */
 export interface GenerationFromPretrainedOptions extends HubOptions, GenerationSettings {
@@ -184,15 +98,7 @@ export class GenerationConfig extends Fields {
 
   /** Keeps a file's setting that no one here knows. It must not hide a method. */
   #keep(name: string, value: unknown): void {
-    if (name in GenerationConfig.prototype || name === "__proto__") {
-      throw new OptionError(`GenerationConfig: '${name}' cannot be the name of a setting`, { where: name });
-    }
-    Object.defineProperty(this, name, {
-      value: cloneJson(value),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
+    keepKey(this, name, cloneJson(value), { cls: GenerationConfig, noun: "setting" });
   }
 
   /**
@@ -209,21 +115,11 @@ export class GenerationConfig extends Fields {
     strict?: boolean;
     user_set_attributes?: Iterable<string>;
   } = {}): void {
-    const self = this as unknown as Record<string, unknown>;
-    for (const [name, field] of Object.entries(GENERATION_FIELDS)) {
-      if (!field.accepts(self[name])) throw fieldError(name, field, self[name]);
-    }
-    for (const name of GENERATE_ARGUMENTS) if (name in this) throw misplaced(name);
+    checkFields(this);
     this.watermarking_config?.validate();
     refuseContradictions(this);
     const set = user_set_attributes === undefined ? undefined : new Set(user_set_attributes);
-    const issues = minorIssues(this, set);
-    if (issues.length === 0) return;
-    const list = issues.map(([name, issue]) => `- ${name}: ${issue}`).join("\n");
-    if (strict) {
-      throw new OptionError(`GenerationConfig is invalid:\n${list}`, { where: issues[0][0] });
-    }
-    warnOnce(`These generation settings have no effect:\n${list}`);
+    reportIssues(minorIssues(this, set), strict);
   }
 
   /**
@@ -232,31 +128,7 @@ export class GenerationConfig extends Fields {
    * @param options `assistant_model`: any draft model
    */
   get_generation_mode({ assistant_model = null }: { assistant_model?: unknown } = {}): GenerationMode {
-    const base = this.#baseMode();
-    const assisted =
-      (assistant_model !== null && assistant_model !== undefined) ||
-      this.use_mtp === true ||
-      this.prompt_lookup_num_tokens !== null ||
-      this.assistant_early_exit !== null;
-    const extendable = base === "greedy_search" || base === "sample";
-    if ((assisted || this.dola_layers !== null) && !extendable) {
-      warnOnce(
-        `A draft model, prompt lookup or DoLa works with greedy search and sampling only, not with ${base}.`,
-      );
-    }
-    if (this.dola_layers !== null && extendable) return "dola_generation";
-    return assisted && extendable ? "assisted_generation" : base;
-  }
-
-  #baseMode(): GenerationMode {
-    const { num_beams, do_sample, top_k, penalty_alpha } = this;
-    if (this.constraints !== null || this.force_words_ids !== null) return "constrained_beam_search";
-    if (num_beams === null || num_beams === 1) {
-      if (do_sample === true) return "sample";
-      return (top_k ?? 0) > 1 && (penalty_alpha ?? 0) > 0 ? "contrastive_search" : "greedy_search";
-    }
-    if ((this.num_beam_groups ?? 1) > 1) return "group_beam_search";
-    return do_sample === true ? "beam_sample" : "beam_search";
+    return generationMode(this, assistant_model);
   }
 
   /**
@@ -315,12 +187,7 @@ export class GenerationConfig extends Fields {
     const values = use_diff ? this.to_diff_dict() : this.to_dict();
     for (const key of keys_to_pop ?? []) delete values[key];
     if (ignore_metadata) for (const key of METADATA_FIELDS) delete values[key];
-    return pythonJson(values, ([name, ...place]) => {
-      if (name === "watermarking_config") return place[0] === "bias" || place[0] === "greenlist_ratio";
-      if (name === "exponential_decay_length_penalty") return place[0] === "1";
-      if (name === "sequence_bias") return place.length === 2 && place[1] === "1";
-      return GENERATION_FIELDS[name]?.float === true;
-    });
+    return pythonJson(values, isFloatIn);
   }
 
   async to_json_file(json_file_path: string, options: GenerationJsonOptions = {}): Promise<void> {
@@ -384,8 +251,7 @@ export class GenerationConfig extends Fields {
     options: GenerationFromPretrainedOptions = {},
   ): Promise<GenerationConfig | [GenerationConfig, Record<string, unknown>]> {
     const { config_file_name, return_unused_kwargs, ...given } = options;
-    const hub = Object.fromEntries(Object.entries(given).filter(([key]) => HUB_OPTIONS.includes(key)));
-    const settings = Object.fromEntries(Object.entries(given).filter(([key]) => !HUB_OPTIONS.includes(key)));
+    const [hub, settings] = splitHubOptions(given);
     const repository = await openRepository(name, hub);
     const file = config_file_name ?? GENERATION_CONFIG_NAME;
     const found = await repository.has(file);
@@ -429,10 +295,4 @@ function innerConfig(model_config: ConfigDict): ConfigDict {
     if (isRecord(part)) return part;
   }
   return model_config;
-}
-
-function misplaced(name: string): OptionError {
-  return new OptionError(`${name} is not a setting of GenerationConfig: give it to generate() itself`, {
-    where: name,
-  });
 }

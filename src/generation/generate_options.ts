@@ -1,7 +1,8 @@
 import { checkOptions } from "../base/options.ts";
 import type { Ids } from "../tensor/ids.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
+import type { GenerationConfig } from "./configuration_utils.ts";
+import type { GenerationSettings } from "./generation_fields.ts";
 import { GENERATION_FIELDS } from "./generation_fields.ts";
 import type { GenerationInputs } from "./generation_inputs.ts";
 import type { Generating } from "./generation_model.ts";

@@ -13,6 +13,90 @@ import {
   text,
   tokenId,
 } from "../models/config_fields.ts";
+import type { SequenceBias } from "./logits_process/bias.ts";
+import type {
+  BaseWatermarkingConfig,
+  SynthIDTextWatermarkingOptions,
+  WatermarkingOptions,
+} from "./watermarking_config.ts";
+
+/** Settings of `generate`. Null or absent: the global default. */
+export interface GenerationSettings {
+  max_length?: number | null;
+  max_new_tokens?: number | null;
+  min_length?: number | null;
+  min_new_tokens?: number | null;
+  early_stopping?: boolean | "never" | null;
+  /** Seconds. */
+  max_time?: number | null;
+  stop_strings?: string | string[] | null;
+  do_sample?: boolean | null;
+  num_beams?: number | null;
+  use_mtp?: boolean | null;
+  use_cache?: boolean | null;
+  cache_implementation?: string | null;
+  cache_config?: Record<string, unknown> | null;
+  max_cache_len?: number | null;
+  temperature?: number | null;
+  top_k?: number | null;
+  top_p?: number | null;
+  min_p?: number | null;
+  top_h?: number | null;
+  typical_p?: number | null;
+  epsilon_cutoff?: number | null;
+  eta_cutoff?: number | null;
+  repetition_penalty?: number | null;
+  encoder_repetition_penalty?: number | null;
+  length_penalty?: number | null;
+  no_repeat_ngram_size?: number | null;
+  bad_words_ids?: number[][] | null;
+  renormalize_logits?: boolean | null;
+  forced_bos_token_id?: number | null;
+  forced_eos_token_id?: number | number[] | null;
+  remove_invalid_values?: boolean | null;
+  /** `[start, factor]`: from `start` tokens past the prompt, the end grows likelier by `factor` a token. */
+  exponential_decay_length_penalty?: [number, number] | null;
+  suppress_tokens?: number[] | null;
+  begin_suppress_tokens?: number[] | null;
+  sequence_bias?: SequenceBias | null;
+  token_healing?: boolean | null;
+  guidance_scale?: number | null;
+  watermarking_config?: BaseWatermarkingConfig | WatermarkingOptions | SynthIDTextWatermarkingOptions | null;
+  num_return_sequences?: number | null;
+  output_attentions?: boolean | null;
+  output_hidden_states?: boolean | null;
+  output_scores?: boolean | null;
+  output_logits?: boolean | null;
+  return_dict_in_generate?: boolean | null;
+  pad_token_id?: number | null;
+  bos_token_id?: number | null;
+  eos_token_id?: number | number[] | null;
+  encoder_no_repeat_ngram_size?: number | null;
+  decoder_start_token_id?: number | number[] | null;
+  is_assistant?: boolean | null;
+  num_assistant_tokens?: number | null;
+  num_assistant_tokens_schedule?: string | null;
+  assistant_confidence_threshold?: number | null;
+  prompt_lookup_num_tokens?: number | null;
+  max_matching_ngram_size?: number | null;
+  assistant_early_exit?: number | null;
+  assistant_lookbehind?: number | null;
+  target_lookbehind?: number | null;
+  assistant_ensemble_weight?: number | null;
+  speculation_type?: string | null;
+  compile_config?: unknown;
+  disable_compile?: boolean | null;
+  continuous_batching_config?: unknown;
+  low_memory?: boolean | null;
+  penalty_alpha?: number | null;
+  dola_layers?: unknown;
+  diversity_penalty?: number | null;
+  num_beam_groups?: number | null;
+  constraints?: unknown;
+  force_words_ids?: unknown;
+  prefill_chunk_size?: number | null;
+  transformers_version?: string | null;
+}
 
 const LENGTH = 2 ** 31 - 1;
 
@@ -135,6 +219,22 @@ export const GENERATION_FIELDS: FieldTable = {
   _from_model_config: yes,
   transformers_version: word,
 };
+
+/** Whether Python holds a float at this path of a GenerationConfig's JSON. */
+export function isFloatIn([name, ...place]: readonly string[]): boolean {
+  if (name === "watermarking_config") return place[0] === "bias" || place[0] === "greenlist_ratio";
+  if (name === "exponential_decay_length_penalty") return place[0] === "1";
+  if (name === "sequence_bias") return place.length === 2 && place[1] === "1";
+  return GENERATION_FIELDS[name]?.float === true;
+}
+
+/** Settings that ask for more than tokens. */
+export const EXTRA_OUTPUTS = [
+  "output_attentions",
+  "output_hidden_states",
+  "output_scores",
+  "output_logits",
+] as const;
 
 /** Arguments of `generate` that no config holds. */
 export const GENERATE_ARGUMENTS: readonly string[] = [

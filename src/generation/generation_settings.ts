@@ -1,7 +1,7 @@
 import { warnOnce } from "../base/env.ts";
 import { GENERATION_DEFAULTS } from "../models/generation_defaults.ts";
-import type { GenerationConfig, GenerationSettings } from "./configuration_utils.ts";
-import { GENERATION_FIELDS } from "./generation_fields.ts";
+import type { GenerationConfig } from "./configuration_utils.ts";
+import { GENERATION_FIELDS, type GenerationSettings } from "./generation_fields.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 /** Lengths that nobody set depend on the prompt. */

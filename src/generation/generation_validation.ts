@@ -1,6 +1,8 @@
 import { warnOnce } from "../base/env.ts";
 import { OptionError } from "../base/errors.ts";
+import { fieldError } from "../models/config_fields.ts";
 import type { GenerationConfig } from "./configuration_utils.ts";
+import { EXTRA_OUTPUTS, GENERATE_ARGUMENTS, GENERATION_FIELDS } from "./generation_fields.ts";
 
 /** A setting, and why it has no effect. */
 type Issue = readonly [name: string, issue: string];
@@ -16,6 +18,22 @@ const SAMPLING: readonly (readonly [name: keyof GenerationConfig, neutral: numbe
   ["epsilon_cutoff", 0],
   ["eta_cutoff", 0],
 ];
+
+/** @throws OptionError naming a setting whose value cannot be, or what only generate() itself takes */
+export function checkFields(config: GenerationConfig): void {
+  const values = config as unknown as Record<string, unknown>;
+  for (const [name, field] of Object.entries(GENERATION_FIELDS)) {
+    if (!field.accepts(values[name])) throw fieldError(name, field, values[name]);
+  }
+  for (const name of GENERATE_ARGUMENTS) if (name in config) throw misplaced(name);
+}
+
+/** The error for an argument of `generate` that stands among settings. */
+export function misplaced(name: string): OptionError {
+  return new OptionError(`${name} is not a setting of GenerationConfig: give it to generate() itself`, {
+    where: name,
+  });
+}
 
 /** @throws OptionError naming settings that contradict each other */
 export function refuseContradictions(config: GenerationConfig): void {
@@ -89,14 +107,19 @@ export function minorIssues(config: GenerationConfig, userSet: ReadonlySet<strin
     }
   }
   if (config.return_dict_in_generate !== true) {
-    for (const name of [
-      "output_attentions",
-      "output_hidden_states",
-      "output_scores",
-      "output_logits",
-    ] as const) {
+    for (const name of EXTRA_OUTPUTS) {
       if (config[name] === true) issues.push([name, "is left out, as return_dict_in_generate is not true"]);
     }
   }
   return issues;
+}
+
+/** Warns of settings that have no effect. @throws OptionError naming them where `strict` */
+export function reportIssues(issues: readonly Issue[], strict: boolean): void {
+  if (issues.length === 0) return;
+  const list = issues.map(([name, issue]) => `- ${name}: ${issue}`).join("\n");
+  if (strict) {
+    throw new OptionError(`GenerationConfig is invalid:\n${list}`, { where: issues[0][0] });
+  }
+  warnOnce(`These generation settings have no effect:\n${list}`);
 }

@@ -1,8 +1,8 @@
 import { UnsupportedError } from "../base/errors.ts";
 import { AssistedDecoding } from "./assisted_decoding.ts";
 import { BeamDecoding } from "./beam_decoding.ts";
-import type { GenerationMode } from "./configuration_utils.ts";
 import { Decoding } from "./decoding.ts";
+import type { GenerationMode } from "./generation_mode.ts";
 import type { GenerationCall, Strategy } from "./strategy.ts";
 
 /** How each mode of Transformers is done here. */

@@ -9,7 +9,8 @@ import {
   promptLookup,
 } from "../../src/generation/assisted.ts";
 import { BeamSearch } from "../../src/generation/beam_search.ts";
-import { GenerationConfig, type GenerationSettings } from "../../src/generation/configuration_utils.ts";
+import { GenerationConfig } from "../../src/generation/configuration_utils.ts";
+import type { GenerationSettings } from "../../src/generation/generation_fields.ts";
 import { get_logits_processor } from "../../src/generation/logits_process/builder.ts";
 import { NoRepeatNGramLogitsProcessor } from "../../src/generation/logits_process/repetition.ts";
 import { largest, logSoftmax } from "../../src/generation/probabilities.ts";

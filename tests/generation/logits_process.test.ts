@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { env } from "../../src/base/env.ts";
 import { OptionError, ShapeError } from "../../src/base/errors.ts";
-import { GenerationConfig, type GenerationSettings } from "../../src/generation/configuration_utils.ts";
+import { GenerationConfig } from "../../src/generation/configuration_utils.ts";
+import type { GenerationSettings } from "../../src/generation/generation_fields.ts";
 import {
   type LogitsProcess,
   type LogitsProcessFunction,
