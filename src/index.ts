@@ -213,7 +213,7 @@ export type {
   ImageProcessorFromPretrained,
   ImageProcessorInit,
   PreprocessOptions,
-} from "./models/processing/image_processing_utils.ts";
+} from "./models/processing/image_signatures.ts";
 export { get_size_with_aspect_ratio, type SizeDict, type SizeLike } from "./models/processing/image_sizes.ts";
 export {
   center_crop,

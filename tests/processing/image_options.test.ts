@@ -12,7 +12,7 @@ import { LlavaImageProcessorPil } from "../../src/models/llava/image_processing_
 import { PixtralImageProcessorPil } from "../../src/models/pixtral/image_processing_pil_pixtral.ts";
 import { PixtralImageProcessor } from "../../src/models/pixtral/image_processing_pixtral.ts";
 import type { ImageInput } from "../../src/models/processing/image_inputs.ts";
-import type { PreprocessOptions } from "../../src/models/processing/image_processing_utils.ts";
+import type { PreprocessOptions } from "../../src/models/processing/image_signatures.ts";
 import { SiglipImageProcessorPil } from "../../src/models/siglip/image_processing_pil_siglip.ts";
 import { SiglipImageProcessor } from "../../src/models/siglip/image_processing_siglip.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";

@@ -9,10 +9,8 @@ import { PixtralImageProcessorPil } from "../pixtral/image_processing_pil_pixtra
 import { PixtralImageProcessor } from "../pixtral/image_processing_pixtral.ts";
 import { buildProcessor, type ImageProcessorClass } from "../processing/build_processor.ts";
 import { readModelConfig } from "../processing/image_config_files.ts";
-import {
-  BaseImageProcessor,
-  type ImageProcessorFromPretrained,
-} from "../processing/image_processing_utils.ts";
+import { BaseImageProcessor } from "../processing/image_processing_utils.ts";
+import type { ImageProcessorFromPretrained } from "../processing/image_signatures.ts";
 import { SiglipImageProcessorPil } from "../siglip/image_processing_pil_siglip.ts";
 import { SiglipImageProcessor } from "../siglip/image_processing_siglip.ts";
 

@@ -1,5 +1,5 @@
 import type { ImagesKwargs } from "../processing/image_kwargs.ts";
-import type { ImageProcessorInit } from "../processing/image_processing_utils.ts";
+import type { ImageProcessorInit } from "../processing/image_signatures.ts";
 
 /** What OpenAI trained CLIP with: the mean and deviation of red, green and blue. */
 export const OPENAI_CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073];

@@ -1,4 +1,4 @@
-import type { ImageProcessorInit } from "../processing/image_processing_utils.ts";
+import type { ImageProcessorInit } from "../processing/image_signatures.ts";
 import { PilBackend } from "../processing/pil_backend.ts";
 import { CLIP_DEFAULTS, squareSize } from "./image_defaults.ts";
 

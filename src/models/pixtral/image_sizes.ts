@@ -3,7 +3,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { OPENAI_CLIP_MEAN, OPENAI_CLIP_STD } from "../clip/image_defaults.ts";
 import { IMAGES_KWARGS, type ImagesKwargs, type Resampling } from "../processing/image_kwargs.ts";
 import { pixelsOf } from "../processing/image_pixels.ts";
-import type { ImageFeatures, PreprocessOptions } from "../processing/image_processing_utils.ts";
+import type { ImageFeatures, PreprocessOptions } from "../processing/image_signatures.ts";
 import { get_size_dict, type SizeDict, type SizeLike } from "../processing/image_sizes.ts";
 
 export interface PixtralKwargs extends ImagesKwargs {

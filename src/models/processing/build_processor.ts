@@ -1,6 +1,6 @@
 import { unknownOption } from "../../base/options.ts";
 import { HUB_OPTIONS } from "../../hub/repository.ts";
-import type { ImageProcessorInit } from "./image_processing_utils.ts";
+import type { ImageProcessorInit } from "./image_signatures.ts";
 
 /** The static side of an image processor. */
 export interface ImageProcessorClass<P> {

@@ -4,7 +4,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { ImageBackend } from "./image_backend.ts";
 import type { ChannelDimension, Resampling, ResolvedKwargs } from "./image_kwargs.ts";
 import { mapChannels, normalizers, pixelsOf } from "./image_pixels.ts";
-import type { ImageFeatures, PreprocessOptions } from "./image_processing_utils.ts";
+import type { ImageFeatures, PreprocessOptions } from "./image_signatures.ts";
 import { resizedSize, type SizeDict } from "./image_sizes.ts";
 import { convert_to_rgb, normalize, rescale, resize } from "./image_transforms.ts";
 

@@ -18,7 +18,7 @@ import {
   rgbPlanes,
   to_channel_dimension_format,
 } from "./image_pixels.ts";
-import type { ImageFeatures, PreprocessOptions } from "./image_processing_utils.ts";
+import type { ImageFeatures, PreprocessOptions } from "./image_signatures.ts";
 import { resizedSize, type SizeDict } from "./image_sizes.ts";
 
 const { fround } = Math;
