@@ -2,8 +2,11 @@ import { warnOnce } from "../base/env.ts";
 import { OptionError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { encodeMarked } from "../text/control_tokens.ts";
-import { applyTokenizerChatTemplate, type TokenizerChatOptions } from "./tokenization/apply_chat_template.ts";
+import {
+  applyTokenizerChatTemplate,
+  encodeMessage,
+  type TokenizerChatOptions,
+} from "./tokenization/apply_chat_template.ts";
 import { BatchEncoding, type TokenLists } from "./tokenization/batch_encoding.ts";
 import {
   type ChatMessage,
@@ -12,7 +15,8 @@ import {
   chooseTemplate,
 } from "./tokenization/chat.ts";
 import { cleanUp, type DecodeOptions, type Ids, type IdsRow, idsOf } from "./tokenization/decode.ts";
-import { columnsOf, encodeRows, firstRow, rowsOf } from "./tokenization/encode_batch.ts";
+import { type BatchSettings, columnsOf, encodeRows, firstRow, rowsOf } from "./tokenization/encode_batch.ts";
+import { encodeMarkedRows } from "./tokenization/encode_marked.ts";
 import { loadTokenizer, type TokenizerClass, type TokenizerFromPretrained } from "./tokenization/load.ts";
 import {
   type Strategies,
@@ -60,22 +64,20 @@ export class TokenizersBackend extends TokenizerVocabulary {
     const strategies = strategiesOf(options, this.model_max_length);
     const tensors = options.return_tensors === undefined ? "pt" : options.return_tensors;
     const { rows, single } = rowsOf(text, options.text_pair ?? null, options.is_split_into_words === true);
-    if (options.sanitize_control_tokens) {
-      return this.#encodeMarked(
-        rows.map(({ first }) => String(first)),
-        single && tensors === null,
-        options,
-        strategies,
-      );
-    }
-    const encoded = encodeRows(this.backend_tokenizer, rows, {
+    const settings: BatchSettings = {
       options,
       strategies,
       splitSpecialTokens: options.split_special_tokens ?? this.split_special_tokens,
       truncationSide: this.truncation_side,
       paddingSide: this.padding_side,
       padToken: () => this.requirePadToken(),
-    });
+    };
+    if (options.sanitize_control_tokens) {
+      const chats = rows.map(({ first }) => String(first));
+      const ids = encodeMarkedRows(this.backend_tokenizer, chats, settings);
+      return this.#padMarked(single && tensors === null ? ids[0] : ids, settings);
+    }
+    const encoded = encodeRows(this.backend_tokenizer, rows, settings);
     const overflowing = options.return_overflowing_tokens === true;
     const parts = overflowing ? encoded.map((row) => [row, ...row.overflowing]) : encoded.map((row) => [row]);
     const all = parts.flat();
@@ -87,38 +89,12 @@ export class TokenizersBackend extends TokenizerVocabulary {
     return new BatchEncoding(data, all, tensors) as unknown as BatchEncoding;
   }
 
-  /** Encodes texts that `apply_chat_template` marked: what a user wrote never becomes a control token. */
-  #encodeMarked(
-    texts: readonly string[],
-    single: boolean,
-    options: TokenizerCallOptions,
-    { truncation, max_length, padding }: Strategies,
-  ): BatchEncoding {
-    if (
-      (options.add_special_tokens ?? true) &&
-      (this.backend_tokenizer.postProcessor?.added(false) ?? 0) > 0
-    ) {
-      throw new UnsupportedError(
-        "sanitize_control_tokens: the chat template must write the special tokens itself, as this tokenizer adds some. Give add_special_tokens: false.",
-        { where: "sanitize_control_tokens" },
-      );
-    }
-    const cut = (ids: number[]): number[] => {
-      if (truncation === "do_not_truncate" || max_length === null || ids.length <= max_length) return ids;
-      return this.truncation_side === "right" ? ids.slice(0, max_length) : ids.slice(ids.length - max_length);
-    };
-    const input_ids = texts.map((text) => cut(encodeMarked(this.backend_tokenizer, text)));
+  #padMarked(input_ids: number[] | number[][], { options, strategies }: BatchSettings): BatchEncoding {
+    const { padding, max_length } = strategies;
     const { pad_to_multiple_of, padding_side, return_attention_mask, return_tensors } = options;
     return this.pad(
-      { input_ids: single ? input_ids[0] : input_ids },
-      {
-        padding,
-        max_length,
-        pad_to_multiple_of,
-        padding_side,
-        return_attention_mask,
-        return_tensors,
-      },
+      { input_ids },
+      { padding, max_length, pad_to_multiple_of, padding_side, return_attention_mask, return_tensors },
     );
   }
 
@@ -128,6 +104,7 @@ export class TokenizersBackend extends TokenizerVocabulary {
       `The text has ${length} tokens, more than the ${this.model_max_length} that the model was made for.`,
     );
   }
+
   /** Ids of a text, or pair of texts, as numbers. */
   encode(
     text: string | readonly string[],
@@ -201,6 +178,7 @@ export class TokenizersBackend extends TokenizerVocabulary {
       padToken: () => this.requirePadToken(),
     });
   }
+
   /** The chat template that would be used: the tokenizer's own, one that is named, or one that is given. */
   get_chat_template(options: { chat_template?: string | null; tools?: unknown } = {}): string {
     checkOptions("get_chat_template", options, ["chat_template", "tools"]);
@@ -255,21 +233,9 @@ export class TokenizersBackend extends TokenizerVocabulary {
     message: ChatMessage,
     options: { conversation_history?: readonly ChatMessage[] | null; [key: string]: unknown } = {},
   ): number[] {
-    const { conversation_history, ...rest } = options;
-    if ("add_generation_prompt" in rest) {
-      throw new OptionError("encode_message_with_chat_template: add_generation_prompt is not possible here", {
-        where: "add_generation_prompt",
-      });
-    }
-    const history = conversation_history ?? [];
-    const encode = (conversation: readonly ChatMessage[]): number[] =>
-      this.apply_chat_template(conversation, { ...rest, return_dict: false, return_tensors: null });
-    const ids = encode([...history, message]);
-    if (history.length === 0) return ids;
-    const before = encode(history);
-    const apart = before.findIndex((id, i) => id !== ids[i]);
-    return ids.slice(apart < 0 ? Math.min(before.length, ids.length) : apart);
+    return encodeMessage(this, message, options);
   }
+
   /** The class of the processor that the tokenizer is part of, as it is saved. */
   set processorClass(name: string) {
     this.#processorClass = name;

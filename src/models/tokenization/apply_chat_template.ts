@@ -6,7 +6,7 @@ import { controlTokens, markControlTokens } from "../../text/control_tokens.ts";
 import type { TensorType } from "../processing/batch_feature.ts";
 import type { TokenizersBackend } from "../tokenization_utils_tokenizers.ts";
 import type { BatchEncoding } from "./batch_encoding.ts";
-import { batchOf, type ChosenTemplate, checkContinue } from "./chat.ts";
+import { batchOf, type ChatMessage, type ChosenTemplate, checkContinue } from "./chat.ts";
 import type { PaddingStrategy, TokenizerCallOptions, TruncationStrategy } from "./options.ts";
 
 /** What a tokenizer's `apply_chat_template` takes. A key that the template reads is a variable of it. */
@@ -90,6 +90,28 @@ export function applyTokenizerChatTemplate(
   });
   if (!return_dict) return encoded.input_ids;
   return mask ? withMasks(encoded, generation) : encoded;
+}
+
+/** The ids that one more message adds to a conversation. */
+export function encodeMessage(
+  tokenizer: TokenizersBackend,
+  message: ChatMessage,
+  options: { conversation_history?: readonly ChatMessage[] | null; [key: string]: unknown },
+): number[] {
+  const { conversation_history, ...rest } = options;
+  if ("add_generation_prompt" in rest) {
+    throw new OptionError("encode_message_with_chat_template: add_generation_prompt is not possible here", {
+      where: "add_generation_prompt",
+    });
+  }
+  const history = conversation_history ?? [];
+  const encode = (conversation: readonly ChatMessage[]): number[] =>
+    tokenizer.apply_chat_template(conversation, { ...rest, return_dict: false, return_tensors: null });
+  const ids = encode([...history, message]);
+  if (history.length === 0) return ids;
+  const before = encode(history);
+  const apart = before.findIndex((id, i) => id !== ids[i]);
+  return ids.slice(apart < 0 ? Math.min(before.length, ids.length) : apart);
 }
 
 /** The caller's own variables. @throws OptionError for a name that the template does not read */
