@@ -64,8 +64,7 @@ function placed(
   // Those of a group are computed at the same time: what one of them uses last ends with all of them.
   const ending: { offset: number | undefined; bytes: number }[] = [];
   let begun: number | undefined;
-  const ready = commands.map((one, i): Ready => {
-    const { command, form, beside, behind, shares } = one;
+  const ready = commands.map(({ command, owner, form, beside, behind, shares }, i): Ready => {
     for (const { offset, bytes } of beside || behind ? [] : ending.splice(0))
       if (offset !== undefined) placement.give(offset, bytes);
     if (!command.inPlace) offsets.set(command.output, placement.take(bytesOf(command.output)));
@@ -74,7 +73,7 @@ function placed(
       ending.push({ offset: begun, bytes: form.first.bytes });
     }
     for (const value of last.get(i) ?? []) ending.push({ offset: offsets.get(value), bytes: bytesOf(value) });
-    return { ...one, work: form?.first && begun };
+    return { command, owner, form, beside, behind, shares, work: form?.first && begun };
   });
   return { commands: ready, offsets, bytes: placement.size };
 }
