@@ -1,6 +1,7 @@
 import { chainArguments, chainLength } from "../../codegen/chain.ts";
 import { type Command, commandBytes, writeArguments, writeCommands } from "../../codegen/commands.ts";
-import type { Machine, Region } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { Room } from "./room.ts";
 
 /** Memory that a list takes at least. */
 const SMALLEST = 65536;
@@ -38,13 +39,12 @@ export interface WrittenList {
 
 /** A list of commands that is collected, then written into memory for the threads to run. */
 export class CommandList {
-  readonly #machine: Machine;
+  readonly #room: Room;
   #entries: Entry[] = [];
   #owners: number[] = [];
-  #region: Region | undefined;
 
   constructor(machine: Machine) {
-    this.#machine = machine;
+    this.#room = new Room(machine);
   }
 
   /** Commands that were collected. */
@@ -74,7 +74,7 @@ export class CommandList {
     this.clear();
     const first = commandBytes(items.length);
     const bytes = items.reduce((sum, { entries }) => sum + 8 * numbersOf(entries), first);
-    const region = this.#memory(bytes);
+    const region = this.#room.take(bytes, Math.max(SMALLEST, 2 * bytes));
     const { address } = region;
     const { buffer, byteOffset } = region.array(Uint8Array, 0, bytes);
     let at = first;
@@ -98,15 +98,7 @@ export class CommandList {
   }
 
   free(): void {
-    this.#region?.free();
-    this.#region = undefined;
-  }
-
-  #memory(bytes: number): Region {
-    if (this.#region && this.#region.bytes >= bytes) return this.#region;
-    this.#region?.free();
-    this.#region = this.#machine.allocate(Math.max(SMALLEST, 2 * bytes));
-    return this.#region;
+    this.#room.free();
   }
 }
 

@@ -3,7 +3,8 @@ import type { DType } from "../../tensor/dtype.ts";
 import { BYTES } from "../../tensor/dtype.ts";
 import type { WeightSource } from "../device.ts";
 import type { Block } from "./heap.ts";
-import type { Machine, Region } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { Room } from "./room.ts";
 
 /** Rows that wait to be packed take so many bytes, or those of one panel. */
 const STAGING = 4 * 2 ** 20;
@@ -29,11 +30,13 @@ export interface RowWeight {
 export class PanelLoader {
   readonly #machine: Machine;
   readonly #run: RunProgram;
-  #staging: Region | undefined;
+  /** For rows that wait to be packed. */
+  readonly #staging: Room;
 
   constructor(machine: Machine, run: RunProgram) {
     this.#machine = machine;
     this.#run = run;
+    this.#staging = new Room(machine);
   }
 
   /** Writes a weight into a block in panels. Nothing else may run. */
@@ -43,7 +46,7 @@ export class PanelLoader {
     const P = panelRows(target);
     const one = panelBytes(target, dtype, K);
     const most = Math.max(1, Math.floor(STAGING / one));
-    const staging = this.#room(Math.min(most, Math.ceil(N / P)) * one);
+    const staging = this.#staging.take(Math.min(most, Math.ceil(N / P)) * one);
     for (let panel = 0; panel * P < N; panel += most) {
       const count = Math.min(most, Math.ceil(N / P) - panel);
       const bytes = count * one;
@@ -59,17 +62,9 @@ export class PanelLoader {
     }
   }
 
-  #room(bytes: number): Region {
-    if (this.#staging && this.#staging.bytes >= bytes) return this.#staging;
-    this.free();
-    this.#staging = this.#machine.allocate(bytes);
-    return this.#staging;
-  }
-
   /** Gives back what was needed for loading. */
   free(): void {
-    this.#staging?.free();
-    this.#staging = undefined;
+    this.#staging.free();
   }
 }
 

@@ -12,6 +12,7 @@ import type { Machine, Region } from "./machine.ts";
 import { type Outline, outlineOf } from "./outline.ts";
 import { Places } from "./places.ts";
 import { Programs } from "./programs.ts";
+import { Room } from "./room.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { StepWatch } from "./step_watch.ts";
 import { WeightLoader } from "./weight_loader.ts";
@@ -34,7 +35,7 @@ export class VectorDevice extends RecordingDevice {
   /** What tells the latest step from others: memory that each step uses again. */
   readonly #marks: unknown[] = [];
   /** What a step's own Values lie in. Grows to the largest step. */
-  #passing: Region | undefined;
+  readonly #passing: Room;
   /** Who wants to know where the time of steps goes. */
   #told: ((times: StepTimes) => void) | undefined;
   readonly #origin: Origin = (value) => this.origin(value);
@@ -50,6 +51,7 @@ export class VectorDevice extends RecordingDevice {
       this.#alone(work),
     );
     this.#lists = new KeptLists(machine);
+    this.#passing = new Room(machine);
     this.description = description;
     if (machine.runTimed) this.watch = (told) => this.#tell(told);
   }
@@ -112,8 +114,7 @@ export class VectorDevice extends RecordingDevice {
     this.#runner.free();
     this.#lists.free();
     this.#loader.free();
-    this.#passing?.free();
-    this.#passing = undefined;
+    this.#passing.free();
     this.#machine.dispose();
   }
 
@@ -194,10 +195,7 @@ export class VectorDevice extends RecordingDevice {
 
   /** Memory for a step's own Values. Lists name addresses in it, and end where it moves. */
   #memoryOf(bytes: number): Region {
-    if (this.#passing && this.#passing.bytes >= bytes) return this.#passing;
-    this.#lists.forget();
-    this.#passing?.free();
-    this.#passing = this.#machine.allocate(bytes);
-    return this.#passing;
+    if (!this.#passing.has(bytes)) this.#lists.forget();
+    return this.#passing.take(bytes);
   }
 }
