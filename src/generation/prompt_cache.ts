@@ -154,6 +154,10 @@ export class PromptCache implements PageKeeper {
     return true;
   }
 
+  forget(page: number): void {
+    for (const kept of [...this.#kept]) if (kept.page === page) this.#drop(kept);
+  }
+
   /** Forgets everything. */
   clear(): void {
     for (const kept of [...this.#root.after.values()]) this.#drop(kept);

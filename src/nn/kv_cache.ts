@@ -27,6 +27,8 @@ export interface PageKeeper {
   readonly limit: number;
   /** Gives up at least `n` pages that no sequence uses, or none where there are not so many; says whether it did. */
   giveUp(n: number): boolean;
+  /** Gives up this page, which a sequence uses. */
+  forget(page: number): void;
 }
 
 /** What the pages of a text model hold. */
@@ -243,26 +245,41 @@ export class KVCache {
       throw new OptionError("past_key_values: the cache was disposed and cannot be used again");
     if (caches.length === 0) return;
     const { pool } = caches[0];
+    await KVCache.#part(pool, caches);
+    for (const [i, cache] of caches.entries()) {
+      [cache.#own, cache.#adopted] = [true, false];
+      const missing = Math.ceil((cache.#length + rows[i]) / PAGE) - cache.#pages.length;
+      if (missing > 0) cache.#pages.push(...(await pool.take(missing)));
+    }
+  }
+
+  /** Those that are to go on in a page that another looks at, too. Of several that share one, the last may keep it. */
+  static #sharing(pool: PagePool, caches: readonly KVCache[]): KVCache[] {
     const sharers = new Map<number, number>();
-    const copying = caches.filter((cache) => {
+    return caches.filter((cache) => {
       if (cache.#own || cache.#length % PAGE === 0) return false;
       const page = cache.#pages[cache.#lastPage];
       const count = sharers.get(page) ?? pool.sharers(page);
       sharers.set(page, count - 1);
       return count > 1;
     });
-    const fresh = await pool.take(copying.length);
-    const copies = copying.map((cache, i) => ({ from: cache.#pages[cache.#lastPage], to: fresh[i] }));
-    await pool.copy(copies.filter((_, i) => !copying[i].#adopted)).catch((error) => {
+  }
+
+  /** Gives each that shares the page of its next token one of its own. */
+  static async #part(pool: PagePool, caches: readonly KVCache[]): Promise<void> {
+    let parting = KVCache.#sharing(pool, caches);
+    const fresh = await pool.take(parting.length).catch(() => {
+      // Where there is no room for a copy, what is only kept is no reason for one.
+      for (const cache of parting) pool.keeper?.forget(cache.#pages[cache.#lastPage]);
+      parting = KVCache.#sharing(pool, caches);
+      return pool.take(parting.length);
+    });
+    const copies = parting.map((cache, i) => ({ from: cache.#pages[cache.#lastPage], to: fresh[i] }));
+    await pool.copy(copies.filter((_, i) => !parting[i].#adopted)).catch((error) => {
       for (const page of fresh) pool.release(page);
       throw error;
     });
-    for (const [i, cache] of copying.entries()) cache.#moveTo(copies[i]);
-    for (const [i, cache] of caches.entries()) {
-      [cache.#own, cache.#adopted] = [true, false];
-      const missing = Math.ceil((cache.#length + rows[i]) / PAGE) - cache.#pages.length;
-      if (missing > 0) cache.#pages.push(...(await pool.take(missing)));
-    }
+    for (const [i, cache] of parting.entries()) cache.#moveTo(copies[i]);
   }
 
   /** Its last page is another from now on, which holds the same, or will do so. */

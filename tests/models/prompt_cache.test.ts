@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { OptionError } from "../../src/base/errors.ts";
+import { VectorDevice } from "../../src/devices/vector/vector_device.ts";
 import type { GenerateOptions } from "../../src/generation/generate_options.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { answer, COMMON, words } from "./answers.ts";
@@ -286,6 +287,25 @@ describe("what prompts have in common", () => {
     await model({ input_ids, past_key_values: past });
     past?.dispose();
     expect((await same(prompt)).tokens).toBe(all);
+  });
+
+  test("is given up where there is no room for a copy of it", async () => {
+    await fresh();
+    const like = { input_ids: [[...words("first", 30), ...words("other", 9)]] };
+    const alone = await answer(cold, like);
+    await model.generate({ ...COMMON, input_ids: [words("first", 40)] });
+    // The pool has four pages: the others are in use, and it cannot grow.
+    const others = ["second", "third", "fourth"].map((seed) => ({ input_ids: [words(seed, 40)] }));
+    const used = await Promise.all(
+      others.map((other) => model.generate({ ...COMMON, ...other, return_dict_in_generate: true })),
+    );
+    const allocating = vi.spyOn(VectorDevice.prototype, "allocate").mockImplementation(() => {
+      throw new RangeError("out of memory");
+    });
+    expect(await answer(model, like)).toEqual(alone);
+    expect(savings.since().tokens).toBe(30);
+    allocating.mockRestore();
+    for (const { past_key_values } of used) past_key_values?.dispose();
   });
 
   test("serves beams, samples and drafts as well", async () => {
