@@ -13,7 +13,8 @@ import { openWasmDevice } from "../src/devices/wasm/open_wasm.ts";
 import { pagedAttention } from "../src/kernels/attention.ts";
 import { cacheWrite } from "../src/kernels/cache.ts";
 import { CACHE_DTYPES, type CacheDType } from "../src/kernels/cache_pages.ts";
-import { KVCache, PagePool } from "../src/nn/kv_cache.ts";
+import { KVCache } from "../src/nn/kv_cache.ts";
+import { PagePool } from "../src/nn/page_pool.ts";
 import { Rows } from "../src/nn/rows.ts";
 import { Tensor } from "../src/tensor/tensor.ts";
 

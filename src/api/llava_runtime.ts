@@ -12,9 +12,10 @@ import {
 import type { VisionOptions } from "../models/vision_tower.ts";
 import type { DynamicCache } from "../nn/dynamic_cache.ts";
 import { mergeRows, takeRows } from "../nn/functional.ts";
-import { KVCache, PagePool } from "../nn/kv_cache.ts";
+import { KVCache } from "../nn/kv_cache.ts";
 import type { Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
+import { PagePool } from "../nn/page_pool.ts";
 import { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 import { Tensor } from "../tensor/tensor.ts";

@@ -1,8 +1,8 @@
 import type { HubOptions } from "../hub/repository.ts";
 import { LlavaConfig } from "../models/llava/configuration_llava.ts";
 import { LlavaForConditionalGenerationModule } from "../models/llava/modeling_llava.ts";
-import { bytesPerToken } from "../nn/kv_cache.ts";
 import type { Parameter } from "../nn/module.ts";
+import { bytesPerToken } from "../nn/page_pool.ts";
 import { sizeOf } from "../tensor/tensor.ts";
 import type { CacheDTypeName } from "./cache_dtype.ts";
 import { cacheLimits } from "./cache_limits.ts";

@@ -1,4 +1,4 @@
-import type { PageKeeper, PagePool } from "../nn/kv_cache.ts";
+import type { PageKeeper, PagePool } from "../nn/page_pool.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Rows of a page that are taken over at least: to copy a page takes about as long as to compute a few. */
@@ -33,8 +33,9 @@ export interface PromptCacheReport {
 /**
  * What sequences have computed, page by page, for others that begin with the same rows: tokens by their ids, pictures
  * by their content. A page lies below the page that it follows, and is found by the names of its rows, so that there is
- * nothing to mistake. Of a page that begins alike, those rows are taken over, by a copy. Pages stay where they are, counted as shared: keeping them costs no memory that the pool does not
- * have anyway, up to `limit` apart. Where sequences need pages, those used least recently are given up; never one in use.
+ * nothing to mistake. Of a page that begins alike, those rows are taken over, by a copy. Pages stay where they are, counted
+ * as shared: keeping them costs no memory that the pool does not have anyway, up to `limit` apart. Where sequences need
+ * pages, those used least recently are given up; never one in use.
  */
 export class PromptCache implements PageKeeper {
   readonly limit: number;

@@ -1,5 +1,5 @@
 import type { Device, Value } from "../devices/device.ts";
-import type { PagePool } from "../nn/kv_cache.ts";
+import type { PagePool } from "../nn/page_pool.ts";
 import type { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 import type { PromptCache } from "./prompt_cache.ts";

@@ -1,10 +1,10 @@
 import type { Value } from "../devices/device.ts";
 import { cachedAttention, type Heads } from "../nn/attention.ts";
 import { add } from "../nn/functional.ts";
-import type { CacheShape, LayerCache } from "../nn/kv_cache.ts";
 import { Embedding, Linear, RMSNorm } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
 import { ProductInput } from "../nn/packed_product.ts";
+import type { CacheShape, LayerCache } from "../nn/page_pool.ts";
 import { type Rotary, rotate } from "../nn/rotary.ts";
 import type { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";

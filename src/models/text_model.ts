@@ -1,7 +1,7 @@
 import type { Value } from "../devices/device.ts";
-import type { CacheShape } from "../nn/kv_cache.ts";
 import type { Embedding } from "../nn/layers.ts";
 import type { Module } from "../nn/module.ts";
+import type { CacheShape } from "../nn/page_pool.ts";
 import type { Rows } from "../nn/rows.ts";
 import type { Trace } from "../nn/trace.ts";
 

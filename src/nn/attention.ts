@@ -8,7 +8,7 @@ import {
 } from "../kernels/attention.ts";
 import { cacheWrite } from "../kernels/cache.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import type { LayerCache } from "./kv_cache.ts";
+import type { LayerCache } from "./page_pool.ts";
 import type { Rows } from "./rows.ts";
 import type { Trace } from "./trace.ts";
 

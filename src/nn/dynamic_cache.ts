@@ -1,6 +1,7 @@
 import { OptionError, ShapeError, UnsupportedError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
-import { KVCache, PagePool } from "./kv_cache.ts";
+import { KVCache } from "./kv_cache.ts";
+import { PagePool } from "./page_pool.ts";
 
 /** Options of a cache that is made before it is used. */
 export interface CacheOptions {

@@ -1,6 +1,7 @@
 import type { Device, Value } from "../devices/device.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import type { KVCache, LayerCache, PagePool } from "./kv_cache.ts";
+import type { KVCache } from "./kv_cache.ts";
+import type { LayerCache, PagePool } from "./page_pool.ts";
 
 /** The next rows of one sequence. */
 export interface Segment {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration, LlavaModel } from "../../src/api/modeling_llava.ts";
 import { OptionError } from "../../src/base/errors.ts";
 import { DynamicCache } from "../../src/nn/dynamic_cache.ts";
-import { PagePool } from "../../src/nn/kv_cache.ts";
+import { PagePool } from "../../src/nn/page_pool.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { CHECKPOINTS, Expected, expectClose, folderOf, LAYOUTS, type Pictures } from "./expected.ts";
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { LlavaForConditionalGeneration } from "../../src/api/modeling_llava.ts";
 import { RecordingDevice } from "../../src/devices/recording_device.ts";
 import { BaseStreamer } from "../../src/generation/streamers.ts";
-import { PagePool } from "../../src/nn/kv_cache.ts";
+import { PagePool } from "../../src/nn/page_pool.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { COMMON, words } from "./answers.ts";
 import { folderOf } from "./expected.ts";

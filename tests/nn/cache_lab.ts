@@ -10,7 +10,8 @@ import {
   poolSpec,
   writeToken,
 } from "../../src/kernels/cache_pages.ts";
-import { KVCache, PagePool } from "../../src/nn/kv_cache.ts";
+import { KVCache } from "../../src/nn/kv_cache.ts";
+import { PagePool } from "../../src/nn/page_pool.ts";
 import { Rows } from "../../src/nn/rows.ts";
 import { allocate } from "../../src/tensor/dtype.ts";
 import { sizeOf, Tensor } from "../../src/tensor/tensor.ts";
