@@ -123,6 +123,14 @@ describe("saving", () => {
     expect(await readFile(copy, "utf8")).toBe(processor.to_json_string());
     await expect(processor.save_pretrained(copy)).rejects.toBeInstanceOf(CheckpointError);
   });
+
+  // There it parts folders.
+  it.skipIf(process.platform === "win32")("is written to a file whose name has a backslash", async () => {
+    const file = join(folder, "a\\b.json");
+    const processor = new LlavaImageProcessorPil({ size: 30 });
+    await processor.to_json_file(file);
+    expect(await readFile(file, "utf8")).toBe(processor.to_json_string());
+  });
 });
 
 describe("AutoImageProcessor", () => {

@@ -333,6 +333,9 @@ describe("LlavaProcessor", () => {
     const config = JSON.parse(await readFile(join(target, "processor_config.json"), "utf8"));
     expect(config).toEqual(fixture["llava config"]);
     expect(await readFile(join(target, "processor_config.json"), "utf8")).toBe(one.to_json_string());
+    const named = join(target, process.platform === "win32" ? "copy.json" : "a\\b.json");
+    await one.to_json_file(named);
+    expect(await readFile(named, "utf8")).toBe(one.to_json_string());
     const again = await AutoProcessor.from_pretrained(target);
     expect(again).toBeInstanceOf(LlavaProcessor);
     expect(again.chat_template).toBe(chat_template);

@@ -5,7 +5,7 @@ import { splitHubOptions } from "../../hub/repository.ts";
 import { RawImage } from "../../image/raw_image.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { cloneJson, pythonJson } from "../config_json.ts";
-import { saveTextFile } from "../save_file.ts";
+import { saveTextFile, saveTextFileAt } from "../save_file.ts";
 import { BatchFeature } from "./batch_feature.ts";
 import { buildProcessor, type ImageProcessorClass } from "./build_processor.ts";
 import { readImageProcessorDict, readJsonFile } from "./image_config_files.ts";
@@ -254,9 +254,7 @@ export abstract class BaseImageProcessor<
   }
 
   async to_json_file(json_file_path: string): Promise<void> {
-    const slash = json_file_path.replaceAll("\\", "/").lastIndexOf("/");
-    const folder = slash === -1 ? "." : json_file_path.slice(0, slash + 1);
-    await saveTextFile(folder, json_file_path.slice(slash + 1), this.to_json_string());
+    await saveTextFileAt(json_file_path, this.to_json_string());
   }
 
   /**

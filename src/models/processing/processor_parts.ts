@@ -1,6 +1,7 @@
 import { Callable } from "../../base/callable.ts";
 import { OptionError } from "../../base/errors.ts";
 import { pythonJson } from "../config_json.ts";
+import { saveTextFileAt } from "../save_file.ts";
 import { saveFiles, templateFiles } from "../tokenization/save.ts";
 import { type ChatTemplates, chatTemplateSetting } from "../tokenization/tokenizer_init.ts";
 import { TokenizersBackend } from "../tokenization_utils_tokenizers.ts";
@@ -73,9 +74,7 @@ export abstract class ProcessorParts extends CallableProcessor {
   }
 
   async to_json_file(json_file_path: string): Promise<void> {
-    const slash = json_file_path.replaceAll("\\", "/").lastIndexOf("/");
-    const folder = slash < 0 ? "." : json_file_path.slice(0, slash + 1);
-    await saveFiles(folder, [[json_file_path.slice(slash + 1), this.to_json_string()]]);
+    await saveTextFileAt(json_file_path, this.to_json_string());
   }
 
   /**
