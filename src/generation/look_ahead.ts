@@ -28,12 +28,12 @@ export class LookAhead {
 }
 
 /**
- * Whether each is a token that a model chose, the only row of its sequence that waits, and the likeliest token comes after
- * it. A prompt's last row may be a picture's, or multiplied by other products than what is foreseen.
+ * Whether each is a token, the only row of its sequence that waits, and the likeliest one comes after it. A prompt's last row
+ * may be a picture's, or, with `promptsApart`, multiplied by other products than what is foreseen.
  */
-export function areForeseeable(shares: readonly Share[]): boolean {
+export function areForeseeable(shares: readonly Share[], promptsApart: boolean): boolean {
   return shares.every(
     ({ sequence, rows, prompt, greedy, traced }) =>
-      rows === 1 && sequence.waiting === 1 && !prompt && greedy && !traced,
+      rows === 1 && sequence.awaitsToken && !(prompt && promptsApart) && greedy && !traced,
   );
 }

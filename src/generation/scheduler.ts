@@ -108,7 +108,7 @@ export class Scheduler {
       return;
     }
     const jobs = new Set(shares.map(({ job }) => job));
-    const single = areForeseeable(shares);
+    const single = areForeseeable(shares, this.#model.promptsApart);
     let steps: SequenceOutput[][];
     try {
       const ahead = await makeRoom(shares, single ? this.#lookAhead.rows(shares) : 0);

@@ -68,6 +68,11 @@ export class Sequence {
     return this.#input.ids.length - this.#taken;
   }
 
+  /** Whether a single row is waiting, which is a token's and no other source's. */
+  get awaitsToken(): boolean {
+    return this.waiting === 1 && (this.#input.index?.[this.#taken] ?? -1) < 0;
+  }
+
   /** Rows of those that are a prompt's; they come first. */
   get given(): number {
     return Math.max(0, (this.#input.given ?? 0) - this.#taken);
