@@ -25,10 +25,10 @@ export class StepWatch {
    * @param begin when it was handed over
    */
   list({ owners, behind }: WrittenList, { wake, back, worked, waited }: ListTimes, begin: number): void {
+    const commands = owners.map((owner) => this.#recording.commands[owner]);
     this.#wake += wake;
     this.#back += back;
     this.#computed += performance.now() - begin;
-    const commands = owners.map((owner) => this.#recording.commands[owner]);
     for (const [i, command] of commands.entries()) {
       // A kernel of two programs counts once.
       const whole = commands[i + 1] !== command;
