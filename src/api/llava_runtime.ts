@@ -123,7 +123,7 @@ export class LlavaRuntime {
     return this.root.lm_head;
   }
 
-  /** Inside a step: the embeddings of ids, [T] -> [T, D]. A placeholder outside the vocabulary has token 0's. */
+  /** Inside a step: the embeddings of ids, [T] -> [T, D]. A placeholder outside the vocabulary, among given ones, has token 0's. */
   embed(ids: readonly number[] | Value): Value {
     const { embed_tokens } = this.model.language_model;
     if (ids instanceof Value) return embed_tokens.forward(ids);

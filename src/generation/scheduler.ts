@@ -123,7 +123,7 @@ export class Scheduler {
     let given = shares.map((share, s) => ({ share, s }));
     for (const [i, outputs] of steps.entries()) {
       if (i > 0) given = given.filter(({ share, s }) => this.#confirms(share, steps[i - 1][s]));
-      for (const { share, s } of given) this.#collect(share, outputs[s]);
+      for (const { share, s } of given) this.#collect(share, outputs[s], i === 0);
       await Promise.all([...new Set(given.map(({ share }) => share.job))].map((job) => this.#choose(job)));
     }
   }
@@ -143,10 +143,11 @@ export class Scheduler {
     return this.#jobs.has(job) && !job.waits && sequence.confirm(token);
   }
 
-  #collect(share: JobShare, output: SequenceOutput): void {
-    collect(share.job.outputs, share.sequence, output);
-    const { sequence, prompt } = share;
-    if (this.#sharesPages(share)) this.#model.prompts.store(sequence, prompt && sequence.given === 0);
+  /** @param own whether it is what the share's own rows give, and not those that were computed ahead */
+  #collect(share: JobShare, output: SequenceOutput, own: boolean): void {
+    const { job, sequence, prompt } = share;
+    collect(job.outputs, sequence, output);
+    if (this.#sharesPages(share)) this.#model.prompts.store(sequence, own && prompt && sequence.given === 0);
   }
 
   /** Lets groups pass on what they have chosen, as soon as the device is at work. */

@@ -8,6 +8,8 @@ import { answer, COMMON, words } from "./answers.ts";
 import { CHECKPOINTS, Expected, folderOf, type Pictures, rowsAreAlone } from "./expected.ts";
 
 const PAGE = 64;
+/** Bytes of a page of `hub-f32`: keys and values, layers, tokens, heads, numbers of a head. */
+const PAGE_BYTES = 2 * 3 * PAGE * 2 * 10 * 4;
 /** Rows of a page that are taken over at least. */
 const LEAST = 4;
 
@@ -189,6 +191,19 @@ describe("what prompts have in common", () => {
     expect((await same({ input_ids: [[...row, ...words("and", 9)]] })).tokens).toBe(61 + max_new_tokens - 1);
   });
 
+  test.each([
+    [30, 10, 1],
+    [61, 10, 2],
+    [70, 70, 3],
+  ])(
+    "of a prompt of %i tokens and an answer of %i is kept once, in %i pages",
+    async (length, max_new_tokens, pages) => {
+      await fresh();
+      await same({ input_ids: [words("alone", length)], max_new_tokens });
+      expect(model.caches.prompts.bytes).toBe(pages * PAGE_BYTES);
+    },
+  );
+
   test("is computed once for the rows of a batch, padded as they may be", async () => {
     await fresh();
     const row = words("system", 150);
@@ -325,18 +340,17 @@ describe("what prompts have in common", () => {
   });
 
   test("takes memory up to its limit, and gives up what was used longest ago", async () => {
-    const pageBytes = 2 * 3 * PAGE * 2 * 10 * 4;
     await fresh({ promptCacheBytes: 1 });
     const ask = (seed: string) => same({ input_ids: [words(seed, 3 * PAGE)] }, seed);
     await ask("a");
     const bytes = model.deviceBytes;
     for (const seed of ["b", "c", "d", "e"]) await ask(seed);
     expect(model.deviceBytes).toBe(bytes);
-    expect(model.caches.prompts.bytes).toBeLessThanOrEqual(4 * pageBytes);
+    expect(model.caches.prompts.bytes).toBeLessThanOrEqual(4 * PAGE_BYTES);
     expect((await ask("e")).tokens).toBe(3 * PAGE - 1);
     expect((await ask("a")).tokens).toBe(0);
 
-    const limit = 11 * pageBytes;
+    const limit = 11 * PAGE_BYTES;
     await fresh({ promptCacheBytes: limit });
     for (const seed of ["a", "b", "c", "d", "e"]) await ask(seed);
     expect((await ask("e")).tokens).toBe(3 * PAGE - 1);
